@@ -1,0 +1,188 @@
+"""The error tree of Runcord.
+
+Every error that may cross a layer is one small class here: `code` is the stable, machine-readable name
+that clients may match on, the docstring's first line is the default message. Only the HTTP layer knows statuses:
+it maps the four families below (`Invalid`, `NotFound`, `Conflict`, `Unavailable` …) to them.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class RuncordError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str | None = None, *, details: Sequence[object] = ()) -> None:
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.details = tuple(details)
+        super().__init__(self.message)
+
+
+class ConfigurationError(RuncordError):
+    """The configuration cannot be used."""
+
+    code = "configuration_error"
+
+
+# --- families -----------------------------------------------------------------------------------------
+
+
+class Invalid(RuncordError):
+    """The request is not valid."""
+
+    code = "validation_failed"
+
+
+class Unauthenticated(RuncordError):
+    """Authentication is required: send `Authorization: Bearer <key>`."""
+
+    code = "authentication_required"
+
+
+class Forbidden(RuncordError):
+    """The credential does not permit this."""
+
+    code = "forbidden"
+
+
+class NotFound(RuncordError):
+    """There is no such thing in this project."""
+
+    code = "not_found"
+
+
+class Conflict(RuncordError):
+    """The request does not fit the present state."""
+
+    code = "conflict"
+
+
+class TooLarge(RuncordError):
+    """The request body is larger than allowed."""
+
+    code = "body_too_large"
+
+
+class Unprocessable(RuncordError):
+    """The request is well-formed but contradicts an earlier one."""
+
+    code = "unprocessable"
+
+
+class Unavailable(RuncordError):
+    """The database is not available just now; try again shortly."""
+
+    code = "service_unavailable"
+
+
+# --- runs ---------------------------------------------------------------------------------------------
+
+
+class RunNotFound(NotFound):
+    """There is no such run in this project."""
+
+    code = "run_not_found"
+
+
+class IllegalTransition(Conflict):
+    """The run's status does not allow this."""
+
+    code = "illegal_transition"
+
+
+class StaleAttempt(Conflict):
+    """This attempt is no longer the run's current one; nothing was changed."""
+
+    code = "stale_attempt"
+
+
+class RunEnded(Conflict):
+    """The run has ended."""
+
+    code = "run_ended"
+
+
+class EventKeyInUse(Conflict):
+    """Another run already waits for this event key."""
+
+    code = "event_key_in_use"
+
+
+class EventNotFound(NotFound):
+    """No run waits, or has waited, for this event key."""
+
+    code = "event_not_found"
+
+
+class CheckpointNotFound(NotFound):
+    """The run has no such checkpoint."""
+
+    code = "checkpoint_not_found"
+
+
+class LineageTooDeep(Invalid):
+    """The chain of continuations has reached its greatest depth."""
+
+    code = "lineage_too_deep"
+
+
+class IdempotencyKeyReused(Unprocessable):
+    """This idempotency key was used with a different request."""
+
+    code = "idempotency_key_reused"
+
+
+# --- jobs ---------------------------------------------------------------------------------------------
+
+
+class JobNotFound(NotFound):
+    """There is no such job in this project."""
+
+    code = "job_not_found"
+
+
+class JobDisabled(Invalid):
+    """The job is disabled; enable it to trigger runs."""
+
+    code = "job_disabled"
+
+
+class JobSlugTaken(Conflict):
+    """Another job of this project has this slug."""
+
+    code = "job_slug_taken"
+
+
+class JobHasActiveRuns(Conflict):
+    """The job still has runs that have not ended."""
+
+    code = "job_has_active_runs"
+
+
+class PayloadInvalid(Invalid):
+    """The payload does not match the job's payload schema."""
+
+    code = "payload_invalid"
+
+
+# --- the ledger ---------------------------------------------------------------------------------------
+
+
+class LedgerConflict(Conflict):
+    """The stream's version is not the expected one."""
+
+    code = "ledger_conflict"
+
+
+class UnknownEventType(RuncordError):
+    """The ledger holds an event of a type that this version of Runcord does not know."""
+
+    code = "unknown_event_type"
+
+
+class InternalError(RuncordError):
+    """Something went wrong on our side; the request changed nothing."""
+
+    code = "internal_error"

@@ -1,0 +1,22 @@
+"""Identifiers: a prefix that says what it is, and a UUIDv7 that sorts by creation time."""
+
+import base64
+import secrets
+import uuid
+
+import uuid_utils
+
+
+def new_id(prefix: str) -> str:
+    """Return `<prefix>_` and 26 lower-case alphanumerics (the base32hex form of a UUIDv7), sortable by time."""
+    return f"{prefix}_{base64.b32hexencode(uuid_utils.uuid7().bytes)[:26].decode().lower()}"
+
+
+def new_event_id() -> uuid.UUID:
+    """Return a UUIDv7 for one event."""
+    return uuid.UUID(int=uuid_utils.uuid7().int)
+
+
+def new_api_key() -> str:
+    """Return a secret API key: `strait_` and 64 hexadecimal digits (256 random bits)."""
+    return f"strait_{secrets.token_hex(32)}"
