@@ -1,0 +1,28 @@
+"""The envelope of an event: what happened, to which stream, as its which version, when and because of whom."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+
+E = TypeVar("E", covariant=True)
+
+
+@dataclass(frozen=True)
+class Recorded(Generic[E]):
+    """One event in its place in the ledger.
+
+    `position` counts 1, 2, 3 … in the project's ledger, `version` in the event's stream, both without a hole.
+    `at` is the ledger's own time (UTC), which never goes backwards within a ledger; it is the only time that
+    `evolve` knows. `metadata` says who and why: `actor`, `request_id`, `trace`, `causation`.
+    """
+
+    stream_id: str
+    version: int
+    position: int
+    at: datetime
+    event_id: UUID
+    metadata: Mapping[str, Any]
+    event: E

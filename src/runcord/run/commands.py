@@ -1,0 +1,383 @@
+"""The commands of one run: what somebody wants, imperative, and may be refused.
+
+A command names no run and no time: it is decided on one run, at the time that the ledger gives (`decide`).
+`claim` identifies the attempt that a worker speaks for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from runcord.run.events import Failure, Json, Triggered
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Which attempt a worker's call is about. None means that the call did not say."""
+
+    attempt: int | None = None
+    fence: int | None = None
+
+
+ANY_CLAIM = Claim()
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """Make the run."""
+
+    facts: Triggered
+
+
+@dataclass(frozen=True)
+class Enqueue:
+    """Queue a delayed run that is due."""
+
+
+@dataclass(frozen=True)
+class Dequeue:
+    """Take the run for a worker, and begin at once if `start`."""
+
+    worker_id: str
+    lease_secs: float
+    start: bool = False
+
+
+@dataclass(frozen=True)
+class Start:
+    """Begin the attempt."""
+
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Save where the work is."""
+
+    state: Json
+    source: str = "sdk"
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class Log:
+    """Say something."""
+
+    message: str
+    level: str = "info"
+    type: str = "log"
+    data: Json = None
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Say how far the work is, in percent."""
+
+    percent: float
+    message: str | None = None
+    step: str | None = None
+    eta_seconds: float | None = None
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class Annotate:
+    """Merge metadata."""
+
+    annotations: Mapping[str, str]
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class Tag:
+    """Merge tags."""
+
+    tags: Mapping[str, str]
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class RecordUsage:
+    """Record the use of a model."""
+
+    provider: str
+    model: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int | None = None
+    cost_microusd: int = 0
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class CallTool:
+    """Record the call of a tool."""
+
+    tool_name: str
+    status: str = "completed"
+    input: Json = None
+    output: Json = None
+    duration_ms: int | None = None
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class SetOutput:
+    """Give a named output a value."""
+
+    output_key: str
+    value: Json
+    schema: Json = None
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class SetState:
+    """Give a state key a value."""
+
+    state_key: str
+    value: Json
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class DeleteState:
+    """Remove a state key."""
+
+    state_key: str
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Stop for a while; with `until`, any worker takes the run up then."""
+
+    reason: str | None = None
+    until: datetime | None = None
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class WaitForEvent:
+    """Stop until the event comes, for at most `timeout_secs`."""
+
+    event_key: str
+    trigger_id: str
+    timeout_secs: float = 3600
+    notify_url: str | None = None
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class ReceiveEvent:
+    """Hand the awaited event to the run and queue it again."""
+
+    event_key: str
+    payload: Json = None
+
+
+@dataclass(frozen=True)
+class ResumeWork:
+    """Go on after a wait, in the same worker's hands."""
+
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class EndWait:
+    """The time of a wait is over."""
+
+
+@dataclass(frozen=True)
+class ChildEnded:
+    """The child that the run waits for has ended."""
+
+    child_run_id: str
+    child_status: str
+    result: Json = None
+
+
+@dataclass(frozen=True)
+class Spawn:
+    """Make a child run; with `await_completion`, wait for its end, for at most `await_timeout_secs`."""
+
+    child_run_id: str
+    job_id: str
+    await_completion: bool = False
+    await_timeout_secs: float | None = None
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class Continue:
+    """Hand over to a continuation."""
+
+    continuation_run_id: str
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class Complete:
+    """The work is done."""
+
+    result: Json = None
+    output_type: str | None = None
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class Fail:
+    """The attempt failed. `jitter` in [0, 1) spreads the retry delay."""
+
+    error: Failure
+    retryable: bool = True
+    retry_after_secs: float | None = None
+    jitter: float = 0.5
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class Release:
+    """Give the attempt back unharmed."""
+
+    reason: str | None = None
+    delay_secs: float = 0
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class Crash:
+    """The lease of the claim ran out."""
+
+    fence: int
+    jitter: float = 0.5
+
+
+@dataclass(frozen=True)
+class TimeOut:
+    """The attempt took longer than it may."""
+
+    jitter: float = 0.5
+
+
+@dataclass(frozen=True)
+class Expire:
+    """Nobody took the run in time."""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Stop the run for good."""
+
+    reason: str = "canceled by user"
+    by_parent: bool = False
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Stop the run until somebody resumes it."""
+
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Queue a paused run again."""
+
+
+@dataclass(frozen=True)
+class Restart:
+    """Queue the same run again from its beginning, or from its last checkpoint."""
+
+    machine_preset: str | None = None
+
+
+@dataclass(frozen=True)
+class Reschedule:
+    """Make the run due at another time, perhaps with another payload."""
+
+    due_at: datetime
+    payload: Json = None
+    replace_payload: bool = False
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Note that a new run is made from this one."""
+
+    new_run_id: str
+
+
+@dataclass(frozen=True)
+class StageReplay:
+    """Pick the dead letter for a replay."""
+
+
+@dataclass(frozen=True)
+class ReplayDeadLetter:
+    """Queue the dead letter again."""
+
+
+@dataclass(frozen=True)
+class ResetIdempotency:
+    """Free the run's idempotency key."""
+
+
+@dataclass(frozen=True)
+class SetDebug:
+    """Switch debug mode."""
+
+    debug_mode: bool
+
+
+@dataclass(frozen=True)
+class FailSystem:
+    """Give the run up through no fault of its work."""
+
+    error: Failure
+
+
+WorkerCommand = (
+    Start
+    | Checkpoint
+    | Log
+    | Progress
+    | Annotate
+    | Tag
+    | RecordUsage
+    | CallTool
+    | SetOutput
+    | SetState
+    | DeleteState
+    | Wait
+    | WaitForEvent
+    | ResumeWork
+    | Spawn
+    | Continue
+    | Complete
+    | Fail
+    | Release
+)
+"""What a worker says about its attempt; each carries its `claim`."""
+
+OperatorCommand = (
+    Cancel
+    | Pause
+    | Resume
+    | Restart
+    | Reschedule
+    | Replay
+    | StageReplay
+    | ReplayDeadLetter
+    | ResetIdempotency
+    | SetDebug
+    | ReceiveEvent
+)
+"""What somebody outside wants of the run."""
+
+TimerCommand = Enqueue | Expire | Crash | TimeOut | EndWait | ChildEnded | FailSystem
+"""What the passing of time, or another run, makes of the run."""
+
+Command = Trigger | Dequeue | WorkerCommand | OperatorCommand | TimerCommand

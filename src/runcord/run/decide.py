@@ -1,0 +1,330 @@
+"""`decide(command, run, at) -> events`: what a command causes, or why it is refused.
+
+Pure: no clock (`at` is the ledger's time), no dice (commands carry their jitter), no I/O. A command that finds
+its purpose already fulfilled causes nothing, so that a client may repeat a call whose answer was lost.
+"""
+
+from datetime import datetime, timedelta
+
+from runcord.errors import IllegalTransition, Invalid, LineageTooDeep, StaleAttempt
+from runcord.run import commands as c
+from runcord.run import events as e
+from runcord.run.retry import delay_secs
+from runcord.run.state import Run
+from runcord.run.status import REPLAYABLE, Status, may_become
+
+MAX_LINEAGE_DEPTH = 10
+MAX_TAGS = 20
+MAX_METADATA_KEYS = 256
+
+_WORKING = frozenset({Status.EXECUTING, Status.WAITING})
+
+Events = tuple[e.Event, ...]
+
+
+def decide(command: c.Command, run: Run | None, at: datetime) -> Events:
+    """Return the events that `command` causes at `at`.
+
+    Raises:
+        StaleAttempt: the command speaks for an attempt that is not the run's current one.
+        IllegalTransition: the run's status does not allow it; the message says which would.
+        Invalid: the command would break a limit.
+    """
+    if isinstance(command, c.Trigger):
+        return (command.facts,)
+    if run is None:
+        raise IllegalTransition("a run must be triggered before anything else can happen to it")
+    match command:
+        case c.Dequeue():
+            return _dequeue(command, run, at)
+        case (
+            c.Cancel()
+            | c.Pause()
+            | c.Resume()
+            | c.Restart()
+            | c.Reschedule()
+            | c.Replay()
+            | c.StageReplay()
+            | c.ReplayDeadLetter()
+            | c.ResetIdempotency()
+            | c.SetDebug()
+            | c.ReceiveEvent()
+        ):
+            return _operate(command, run, at)
+        case c.Enqueue() | c.Expire() | c.Crash() | c.TimeOut() | c.EndWait() | c.ChildEnded() | c.FailSystem():
+            return _pass_time(command, run, at)
+        case _:
+            return _work(command, run, at)
+
+
+def _dequeue(command: c.Dequeue, run: Run, at: datetime) -> Events:
+    if run.status is not Status.QUEUED or run.due_at > at:
+        raise _refused(run, "be dequeued", "it must be queued and due")
+    taken = e.Dequeued(command.worker_id, run.attempt, run.fence + 1, command.lease_secs)
+    return (taken, e.Attempted(run.attempt)) if command.start else (taken,)
+
+
+# --- what a worker says -------------------------------------------------------------------------------
+
+
+def _work(command: c.WorkerCommand, run: Run, at: datetime) -> Events:
+    if _is_repeated(command, run):
+        return ()
+    _refuse_stale(command.claim, run)
+    match command:
+        case c.Annotate():
+            _limit({**(run.metadata or {}), **command.annotations}, MAX_METADATA_KEYS, "metadata keys")
+            return (e.Annotated(command.annotations),)
+        case c.Tag():
+            _limit({**(run.tags or {}), **command.tags}, MAX_TAGS, "tags")
+            return (e.Tagged(command.tags),)
+        case c.Start():
+            _require(run, {Status.DEQUEUED}, "start")
+            return (e.Attempted(run.attempt),)
+        case c.Release():
+            _require(run, {Status.DEQUEUED, Status.EXECUTING}, "be released")
+            return (e.Released(run.attempt, at + timedelta(seconds=command.delay_secs), command.reason),)
+        case c.Wait():
+            _require(run, {Status.EXECUTING}, "wait")
+            return (e.Waited("worker", reason=command.reason, until=command.until),)
+        case c.WaitForEvent():
+            _require(run, {Status.EXECUTING}, "wait for an event")
+            return (
+                e.Waited(
+                    "event",
+                    until=at + timedelta(seconds=command.timeout_secs),
+                    event_key=command.event_key,
+                    trigger_id=command.trigger_id,
+                    notify_url=command.notify_url,
+                ),
+            )
+        case c.ResumeWork():
+            _require(run, {Status.WAITING}, "go on")
+            if run.wait is None or run.wait.kind != "worker":
+                raise _refused(run, "go on", "it waits for an event or a child, which will queue it again")
+            return (e.Resumed("executing", "worker"),)
+        case _:
+            pass
+    _require(run, _WORKING, _PHRASES.get(type(command), "be reported on"))
+    match command:
+        case c.Checkpoint():
+            return (e.Checkpointed(run.checkpoints + 1, command.state, command.source),)
+        case c.Log():
+            return (e.Logged(command.message, command.level, command.type, command.data),)
+        case c.Progress():
+            return (e.Progressed(command.percent, command.message, command.step, command.eta_seconds),)
+        case c.RecordUsage():
+            total = command.total_tokens
+            return (
+                e.UsageRecorded(
+                    command.provider,
+                    command.model,
+                    command.prompt_tokens,
+                    command.completion_tokens,
+                    command.prompt_tokens + command.completion_tokens if total is None else total,
+                    command.cost_microusd,
+                ),
+            )
+        case c.CallTool():
+            return (
+                e.ToolCalled(
+                    command.tool_name, command.status, command.input, command.output, command.duration_ms
+                ),
+            )
+        case c.SetOutput():
+            return (e.OutputSet(command.output_key, command.value, command.schema),)
+        case c.SetState():
+            return (e.StateSet(command.state_key, command.value),)
+        case c.DeleteState():
+            return (e.StateDeleted(command.state_key),)
+        case c.Spawn():
+            return _spawn(command, run, at)
+        case c.Continue():
+            if run.lineage_depth >= MAX_LINEAGE_DEPTH:
+                raise LineageTooDeep(f"a chain of continuations has at most {MAX_LINEAGE_DEPTH} links")
+            return (e.Continued(command.continuation_run_id),)
+        case c.Complete():
+            return (e.Completed(run.attempt, command.result, command.output_type),)
+        case c.Fail():
+            return _fail(command, run, at)
+
+
+_PHRASES: dict[type, str] = {
+    c.Checkpoint: "be checkpointed",
+    c.Spawn: "spawn a run",
+    c.Continue: "be continued",
+    c.Complete: "complete",
+    c.Fail: "fail",
+}
+
+
+def _is_repeated(command: c.WorkerCommand, run: Run) -> bool:
+    """Whether the very same report was heard before: the answer to it may have been lost."""
+    claim = command.claim
+    same_attempt = claim.attempt in (None, run.attempt) and claim.fence in (None, run.fence)
+    match command:
+        case c.Start():
+            return run.status is Status.EXECUTING and same_attempt and claim is not c.ANY_CLAIM
+        case c.Complete():
+            return run.status is Status.COMPLETED and same_attempt
+        case c.Fail():
+            # The failure moved the attempt on, but nobody has claimed the run since.
+            if claim.fence is None or claim.fence != run.fence:
+                return False
+            retrying = run.status is Status.QUEUED and claim.attempt == run.attempt - 1
+            return retrying or (run.status in {Status.FAILED, Status.DEAD_LETTER} and same_attempt)
+        case _:
+            return False
+
+
+def _refuse_stale(claim: c.Claim, run: Run) -> None:
+    if claim.attempt is not None and claim.attempt != run.attempt:
+        raise StaleAttempt(
+            f"attempt {claim.attempt} is not the run's current one ({run.attempt}); stop working on it, "
+            "nothing was changed"
+        )
+    if claim.fence is not None and claim.fence != run.fence:
+        raise StaleAttempt("another worker has taken this attempt over; stop working on it, nothing was changed")
+
+
+def _spawn(command: c.Spawn, run: Run, at: datetime) -> Events:
+    spawned = e.Spawned(command.child_run_id, command.job_id)
+    if not command.await_completion:
+        return (spawned,)
+    _require(run, {Status.EXECUTING}, "wait for a child")
+    secs = command.await_timeout_secs
+    until = None if secs is None else at + timedelta(seconds=secs)
+    return (spawned, e.Waited("child", until=until, child_run_id=command.child_run_id))
+
+
+def _fail(command: c.Fail, run: Run, at: datetime) -> Events:
+    if not command.retryable:
+        return (e.Failed(run.attempt, command.error),)
+    if run.attempt < run.policy.max_attempts:
+        return (_retry(run, at, command.error, "error", command.jitter, command.retry_after_secs),)
+    if may_become(run.status, Status.DEAD_LETTER):
+        return (e.DeadLettered(run.attempt, command.error),)
+    return (e.Failed(run.attempt, command.error),)
+
+
+def _retry(
+    run: Run, at: datetime, error: e.Failure, cause: e.FailureCause, jitter: float, after_secs: float | None = None
+) -> e.Retried:
+    secs = delay_secs(run.policy, run.attempt, jitter) if after_secs is None else after_secs
+    return e.Retried(run.attempt, run.attempt + 1, at + timedelta(seconds=secs), error, cause)
+
+
+# --- what time does -----------------------------------------------------------------------------------
+
+
+def _pass_time(command: c.TimerCommand, run: Run, at: datetime) -> Events:
+    """Timers are raised by any number of schedulers: one that comes late, or twice, causes nothing."""
+    match command:
+        case c.Enqueue():
+            return (e.Enqueued(),) if run.status is Status.DELAYED and run.due_at <= at else ()
+        case c.Expire():
+            waits = run.status in {Status.DELAYED, Status.QUEUED}
+            return (e.Expired(),) if waits and run.expires_at is not None and run.expires_at <= at else ()
+        case c.Crash():
+            return _crash(command, run, at) if run.holds_slot and run.fence == command.fence else ()
+        case c.TimeOut():
+            if run.status is not Status.EXECUTING or run.timeout_at is None or run.timeout_at > at:
+                return ()
+            error = e.Failure("execution timed out", "Timeout")
+            if run.attempt < run.policy.max_attempts:
+                return (_retry(run, at, error, "timeout", command.jitter),)
+            return (e.TimedOut(run.attempt, error),)
+        case c.EndWait():
+            wait = run.wait
+            if run.status is not Status.WAITING or wait is None or wait.until is None or wait.until > at:
+                return ()
+            if wait.kind == "worker":
+                return (e.Resumed("queued", "until"),)
+            what = "event trigger" if wait.kind == "event" else "wait for the child run"
+            return (e.TimedOut(run.attempt, e.Failure(f"{what} timed out", "Timeout")),)
+        case c.ChildEnded():
+            wait = run.wait
+            if run.status is not Status.WAITING or wait is None or wait.child_run_id != command.child_run_id:
+                return ()
+            payload = {
+                "run_id": command.child_run_id,
+                "status": command.child_status,
+                "result": command.result,
+            }
+            return (
+                e.EventReceived(f"run:{command.child_run_id}", payload),
+                e.Resumed("queued", "child"),
+            )
+        case c.FailSystem():
+            return (e.SystemFailed(command.error),) if run.holds_slot else ()
+
+
+def _crash(command: c.Crash, run: Run, at: datetime) -> Events:
+    error = e.Failure("the worker was lost: its lease ran out", "LeaseLost")
+    if run.attempt < run.policy.max_attempts:
+        return (_retry(run, at, error, "crash", command.jitter),)
+    if run.status is Status.EXECUTING:
+        return (e.Crashed(run.attempt, error),)
+    return (e.SystemFailed(error),)
+
+
+# --- what somebody outside wants ----------------------------------------------------------------------
+
+
+def _operate(command: c.OperatorCommand, run: Run, at: datetime) -> Events:
+    match command:
+        case c.Cancel():
+            if not may_become(run.status, Status.CANCELED):
+                raise _refused(run, "be canceled", "it has ended" if run.is_finished else "")
+            return (e.Canceled(command.reason, command.by_parent),)
+        case c.Pause():
+            if run.status is Status.PAUSED:
+                return ()
+            _require(run, {Status.EXECUTING}, "be paused")
+            return (e.Paused(command.reason),)
+        case c.Resume():
+            _require(run, {Status.PAUSED}, "be resumed")
+            return (e.Resumed("queued", "request"),)
+        case c.Restart():
+            _require(run, {Status.EXECUTING, Status.PAUSED}, "be restarted")
+            return (e.Restarted(command.machine_preset),)
+        case c.Reschedule():
+            _require(run, {Status.DELAYED, Status.QUEUED}, "be rescheduled")
+            return (e.Rescheduled(command.due_at, command.payload, command.replace_payload),)
+        case c.Replay():
+            _require(run, REPLAYABLE, "be replayed")
+            return (e.Replayed(command.new_run_id),)
+        case c.StageReplay():
+            _require(run, {Status.DEAD_LETTER}, "be staged for a replay")
+            return (e.ReplayStaged(),)
+        case c.ReplayDeadLetter():
+            _require(run, {Status.DEAD_LETTER, Status.REPLAY_STAGED}, "be replayed from the dead-letter queue")
+            return (e.DeadLetterReplayed(run.round + 1),)
+        case c.ResetIdempotency():
+            return () if run.idempotency_key is None else (e.IdempotencyReset(run.idempotency_key),)
+        case c.SetDebug():
+            return () if run.debug_mode == command.debug_mode else (e.DebugSet(command.debug_mode),)
+        case c.ReceiveEvent():
+            wait = run.wait
+            if run.status is not Status.WAITING or wait is None or wait.event_key != command.event_key:
+                raise _refused(run, "receive the event", "it does not wait for it")
+            return (e.EventReceived(command.event_key, command.payload), e.Resumed("queued", "event"))
+
+
+# --- refusals -----------------------------------------------------------------------------------------
+
+
+def _require(run: Run, allowed: set[Status] | frozenset[Status], what: str) -> None:
+    if run.status not in allowed:
+        names = ", ".join(sorted(allowed))
+        raise _refused(run, what, f"only a run that is {names} can")
+
+
+def _refused(run: Run, what: str, why: str) -> IllegalTransition:
+    reason = f": {why}" if why else ""
+    return IllegalTransition(f"a run that is {run.status} cannot {what}{reason}")
+
+
+def _limit(merged: dict[str, str], most: int, what: str) -> None:
+    if len(merged) > most:
+        raise Invalid(f"a run has at most {most} {what}, this would make it {len(merged)}")

@@ -1,0 +1,211 @@
+"""`evolve(run, recorded) -> run`: what an event makes of a run.
+
+The one fold behind commands, the run view, time travel and rebuilds. Pure and total: it reads no clock, throws
+nothing, and an event that a later `decide` would not allow any more still folds.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from runcord.recorded import Recorded
+from runcord.run import events as e
+from runcord.run.state import Run, Wait
+from runcord.run.status import Status
+
+
+def evolve(run: Run | None, recorded: Recorded[e.Event]) -> Run | None:
+    """Return the run after `recorded`; None stands for a run that is not there yet."""
+    event = recorded.event
+    if run is None:
+        return _born(event, recorded) if isinstance(event, e.Triggered) else None
+    return run.altered(version=recorded.version, updated_at=recorded.at, **_changes(run, event, recorded))
+
+
+def evolve_all(run: Run | None, history: Iterable[Recorded[e.Event]]) -> Run | None:
+    """Fold a history, oldest first."""
+    for recorded in history:
+        run = evolve(run, recorded)
+    return run
+
+
+def _born(event: e.Triggered, recorded: Recorded[e.Event]) -> Run:
+    due_at = event.due_at or recorded.at
+    return Run(
+        run_id=recorded.stream_id,
+        version=recorded.version,
+        status=Status.DELAYED if due_at > recorded.at else Status.QUEUED,
+        job_id=event.job_id,
+        job_slug=event.job_slug,
+        job_version=event.job_version,
+        triggered_by=event.triggered_by,
+        policy=event.policy,
+        created_at=recorded.at,
+        updated_at=recorded.at,
+        due_at=due_at,
+        queue=event.queue,
+        created_by=event.created_by,
+        priority=event.priority,
+        scheduled_at=event.due_at,
+        ttl_secs=event.ttl_secs,
+        expires_at=_later(due_at, event.ttl_secs),
+        tags=event.tags,
+        metadata=event.metadata,
+        overrides=event.overrides,
+        concurrency_key=event.concurrency_key,
+        idempotency_key=event.idempotency_key,
+        parent_run_id=event.parent_run_id,
+        parent_waits=event.parent_waits,
+        batch_id=event.batch_id,
+        continuation_of=event.continuation_of,
+        lineage_depth=event.lineage_depth,
+        replay_of=event.replay_of,
+        replay_checkpoint=event.replay_checkpoint,
+        debug_mode=event.debug_mode,
+        payload_version=recorded.version,
+    )
+
+
+def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str, Any]:
+    at = recorded.at
+    match event:
+        case e.Dequeued():
+            return {
+                "status": Status.DEQUEUED,
+                "attempt": event.attempt,
+                "fence": event.fence,
+                "worker_id": event.worker_id,
+                "lease_secs": event.lease_secs,
+                "dequeued_at": at,
+                "expires_at": None,
+                "next_retry_at": None,
+            }
+        case e.Attempted():
+            return {
+                "status": Status.EXECUTING,
+                "started_at": at,
+                "timeout_at": _later(at, run.policy.timeout_secs),
+            }
+        case e.Completed():
+            return _ended(Status.COMPLETED, at) | {"error": None, "output_type": event.output_type}
+        case e.Logged() | e.Progressed() | e.UsageRecorded() | e.ToolCalled() | e.OutputSet():
+            return {}
+        case e.StateSet() | e.StateDeleted() | e.Spawned():
+            return {}
+        case e.EventReceived():
+            return {"event_version": recorded.version}
+        case e.Checkpointed():
+            return {"checkpoints": event.sequence, "checkpoint_version": recorded.version}
+        case e.Annotated():
+            return {"metadata": {**(run.metadata or {}), **event.annotations}}
+        case e.Tagged():
+            return {"tags": {**(run.tags or {}), **event.tags}}
+        case e.Enqueued():
+            return {"status": Status.QUEUED}
+        case e.JobVersionResolved():
+            return {"job_version": event.job_version, "policy": event.policy}
+        case e.Retried():
+            return _queued(event.next_retry_at) | {
+                "attempt": event.next_attempt,
+                "next_retry_at": event.next_retry_at,
+                "error": event.error,
+            }
+        case e.Released():
+            return _queued(event.due_at)
+        case e.Waited():
+            return _without_attempt_clock() | {
+                "status": Status.WAITING,
+                "wait": Wait(
+                    kind=event.kind,
+                    since=at,
+                    until=event.until,
+                    event_key=event.event_key,
+                    trigger_id=event.trigger_id,
+                    child_run_id=event.child_run_id,
+                    reason=event.reason,
+                ),
+            }
+        case e.Resumed(to="executing"):
+            return {
+                "status": Status.EXECUTING,
+                "wait": None,
+                "timeout_at": _later(at, run.policy.timeout_secs),
+            }
+        case e.Resumed():
+            return _queued(at)
+        case e.Paused():
+            return _without_attempt_clock() | {"status": Status.PAUSED, "worker_id": None}
+        case e.Restarted():
+            return _queued(at) | {"machine_preset": event.machine_preset}
+        case e.Rescheduled():
+            payload = {"payload_version": recorded.version} if event.payload_replaced else {}
+            return payload | {
+                "status": Status.DELAYED if event.due_at > at else Status.QUEUED,
+                "due_at": event.due_at,
+                "scheduled_at": event.due_at,
+                "next_retry_at": None,
+                "expires_at": _later(max(event.due_at, at), run.ttl_secs),
+            }
+        case e.DeadLettered():
+            return _ended(Status.DEAD_LETTER, at) | {"error": event.error}
+        case e.Failed():
+            return _ended(Status.FAILED, at) | {"error": event.error}
+        case e.TimedOut():
+            return _ended(Status.TIMED_OUT, at) | {"error": event.error}
+        case e.Crashed():
+            return _ended(Status.CRASHED, at) | {"error": event.error}
+        case e.SystemFailed():
+            return _ended(Status.SYSTEM_FAILED, at) | {"error": event.error}
+        case e.Expired():
+            return _ended(Status.EXPIRED, at) | {"error": e.Failure("run expired")}
+        case e.Canceled():
+            return _ended(Status.CANCELED, at) | {"error": e.Failure(event.reason)}
+        case e.DeadLetterReplayed():
+            return _queued(at) | {
+                "attempt": 1,
+                "round": event.round,
+                "error": None,
+                "finished_at": None,
+                "next_retry_at": None,
+                "expires_at": _later(at, run.ttl_secs),
+            }
+        case e.ReplayStaged():
+            return {"status": Status.REPLAY_STAGED, "finished_at": None}
+        case e.Replayed():
+            return {"replayed_as": event.new_run_id}
+        case e.Continued():
+            return {"continued_as": event.continuation_run_id}
+        case e.IdempotencyReset():
+            return {"idempotency_key": None}
+        case e.DebugSet():
+            return {"debug_mode": event.debug_mode}
+        case e.Triggered():
+            return {}
+
+
+def _queued(due_at: datetime) -> dict[str, Any]:
+    return _without_attempt_clock() | {
+        "status": Status.QUEUED,
+        "due_at": due_at,
+        "dequeued_at": None,
+        "started_at": None,
+        "worker_id": None,
+        "lease_secs": None,
+    }
+
+
+def _ended(status: Status, at: datetime) -> dict[str, Any]:
+    return _without_attempt_clock() | {
+        "status": status,
+        "finished_at": at,
+        "expires_at": None,
+        "next_retry_at": None,
+    }
+
+
+def _without_attempt_clock() -> dict[str, Any]:
+    return {"timeout_at": None, "wait": None}
+
+
+def _later(start: datetime, secs: float | None) -> datetime | None:
+    return None if secs is None else start + timedelta(seconds=secs)
