@@ -7,7 +7,6 @@ A command names no run and no time: it is decided on one run, at the time that t
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from runcord.run.events import Failure, Json, Triggered
 

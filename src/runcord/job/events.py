@@ -1,0 +1,34 @@
+"""The events of a job. The same rules hold as for `runcord.run.events`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class JobCreated:
+    """A job was defined. `settings` holds what differs from the defaults."""
+
+    TYPE: ClassVar[str] = "job.created.v1"
+    version_id: str
+    settings: Mapping[str, Any]
+    created_by: str | None = None
+
+
+@dataclass(frozen=True)
+class JobUpdated:
+    """The job got a new version. `changes` holds the settings that were given."""
+
+    TYPE: ClassVar[str] = "job.updated.v1"
+    version_id: str
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class JobDeleted:
+    """The job is gone; its runs and its history stay."""
+
+    TYPE: ClassVar[str] = "job.deleted.v1"
+
+
+Event = JobCreated | JobUpdated | JobDeleted

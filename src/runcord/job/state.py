@@ -1,0 +1,86 @@
+"""A job: what its runs are, how they are retried, and how many may run at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Literal
+
+from runcord.run.retry import MAX_DELAY_SECS, RetryPolicy, Strategy
+
+VersionPolicy = Literal["pin", "latest", "minor"]
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """Everything about a job that an update may change. Durations are in seconds."""
+
+    name: str
+    slug: str
+    description: str | None = None
+    enabled: bool = True
+    endpoint_url: str | None = None
+    fallback_endpoint_url: str | None = None
+    queue_name: str = "default"
+    payload_schema: Any = None
+    result_schema: Any = None
+    tags: Mapping[str, str] | None = None
+    default_run_metadata: Mapping[str, str] | None = None
+    max_attempts: int = 3
+    timeout_secs: float = 300
+    max_concurrency: int | None = None
+    max_concurrency_per_key: int | None = None
+    run_ttl_secs: float | None = None
+    retry_strategy: Strategy = "exponential"
+    retry_initial_delay_secs: float = 1
+    retry_max_delay_secs: float = MAX_DELAY_SECS
+    retry_delays_secs: tuple[float, ...] = ()
+    version_policy: VersionPolicy = "pin"
+    backwards_compatible: bool = False
+    group_id: str | None = None
+    environment_id: str | None = None
+    cron: str | None = None
+    timezone: str | None = None
+    execution_window_cron: str | None = None
+    rate_limit_max: int | None = None
+    rate_limit_window_secs: int | None = None
+    dedup_window_secs: int | None = None
+    skip_if_running: bool = False
+    debounce_window_secs: int | None = None
+    batch_window_secs: int | None = None
+    batch_max_size: int | None = None
+    execution_mode: str | None = None
+    machine_preset: str | None = None
+    image_uri: str | None = None
+    region: str | None = None
+    webhook_url: str | None = None
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """What a run of this job may spend."""
+        return RetryPolicy(
+            max_attempts=self.max_attempts,
+            timeout_secs=self.timeout_secs,
+            strategy=self.retry_strategy,
+            initial_delay_secs=self.retry_initial_delay_secs,
+            max_delay_secs=self.retry_max_delay_secs,
+            delays_secs=self.retry_delays_secs,
+        )
+
+
+SETTING_NAMES = frozenset(f.name for f in fields(JobSettings))
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job. `version` counts its events, and so its versions as users see them."""
+
+    job_id: str
+    version: int
+    version_id: str
+    settings: JobSettings
+    created_at: datetime
+    updated_at: datetime
+    created_by: str | None = None
+    deleted: bool = False
+    last_breaking_version: int = field(default=1)
+    """The latest version that was not declared compatible with the one before it."""
