@@ -1,0 +1,4 @@
+"""Write numbers with their units."""
+
+TIMEOUT = 30s
+LIMIT = 64_000_

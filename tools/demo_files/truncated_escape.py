@@ -1,0 +1,3 @@
+"""Write a Windows path whose backslashes begin a Unicode escape."""
+
+HOME = "C:\Users\runcord"

@@ -1,0 +1,5 @@
+"""Stay a template that nobody rendered."""
+
+
+class {{ project_name }}Settings:
+    name = "{{ project_slug }}"

@@ -1,0 +1,7 @@
+"""Greet somebody."""
+
+GREETING = "Hello,
+
+
+def greet(name: str) -> str:
+    return f"{GREETING} {name}"
