@@ -1,0 +1,79 @@
+"""The Python client of Runcord, asynchronous and synchronous, both from one description.
+
+with Client(base_url, api_key) as client:
+    run = client.jobs.trigger("resize", {"image": 7}, idempotency_key="image-7")
+    print(client.runs.wait(run.id).result)
+"""
+
+from runcord.client._async.attempt import AsyncAttempt
+from runcord.client._async.client import AsyncClient
+from runcord.client._async.pager import AsyncPager
+from runcord.client._sync.attempt import Attempt
+from runcord.client._sync.client import Client
+from runcord.client._sync.pager import Pager
+from runcord.client.errors import (
+    AuthenticationError,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RuncordClientError,
+    RunNotFinishedError,
+    ServerError,
+    StaleAttemptError,
+    TooLargeError,
+    TransportError,
+    UnavailableError,
+    UnexpectedAnswerError,
+    UnprocessableError,
+    ValidationError,
+)
+from runcord.client.models import (
+    Batch,
+    Checkpoint,
+    Claim,
+    HistoryEvent,
+    Job,
+    Run,
+    RunEvent,
+    TriggeredRun,
+)
+from runcord.client.options import JobFields, Settlement, TriggerItem, TriggerOptions
+from runcord.client.page import Page
+
+__all__ = [
+    "AsyncAttempt",
+    "AsyncClient",
+    "AsyncPager",
+    "Attempt",
+    "AuthenticationError",
+    "Batch",
+    "Checkpoint",
+    "Claim",
+    "Client",
+    "ConflictError",
+    "HistoryEvent",
+    "Job",
+    "JobFields",
+    "NotFoundError",
+    "Page",
+    "Pager",
+    "PermissionDeniedError",
+    "RateLimitedError",
+    "Run",
+    "RunEvent",
+    "RunNotFinishedError",
+    "RuncordClientError",
+    "ServerError",
+    "Settlement",
+    "StaleAttemptError",
+    "TooLargeError",
+    "TransportError",
+    "TriggerItem",
+    "TriggerOptions",
+    "TriggeredRun",
+    "UnavailableError",
+    "UnexpectedAnswerError",
+    "UnprocessableError",
+    "ValidationError",
+]

@@ -1,0 +1,1 @@
+"""The asynchronous client. `tools/generate_client.py` makes the other one from it."""

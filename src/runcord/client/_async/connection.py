@@ -1,0 +1,84 @@
+"""Sends requests: one connection pool, one policy of retries."""
+
+import asyncio
+import random
+from typing import TypeVar
+
+import httpx2
+
+from runcord.client.configuration import Configuration
+from runcord.client.errors import RuncordClientError, TransportError, error_from_answer
+from runcord.client.page import Page
+from runcord.client.request import Request
+
+T = TypeVar("T")
+
+
+class AsyncConnection:
+    """Send requests to one server with one API key."""
+
+    def __init__(self, configuration: Configuration, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+        self._configuration = configuration
+        self._http = httpx2.AsyncClient(
+            base_url=configuration.base_url,
+            timeout=configuration.timeout,
+            transport=transport,
+            limits=httpx2.Limits(
+                max_connections=configuration.connections, max_keepalive_connections=configuration.connections
+            ),
+        )
+
+    async def send(self, request: Request[T]) -> T:
+        """Return the answer to `request`, trying again as the policy allows. Raises RuncordClientError."""
+        answer = await self._answer(request)
+        return request.parse(answer.status_code, answer.content)
+
+    async def page(self, request: Request[T]) -> Page[T]:
+        """Return one page of a list of what the request answers."""
+        answer = await self._answer(request)
+        items = request.parse_many(answer.status_code, answer.content)
+        return Page(items, answer.headers.get("X-Next-Cursor"))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _answer(self, request: Request[T]) -> httpx2.Response:
+        content = request.content()
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return await self._try(request, content)
+            except RuncordClientError as error:
+                delay = self._configuration.policy.delay(request, error, tries, random.random())
+                if delay is None:
+                    raise
+            await asyncio.sleep(delay)
+
+    async def _try(self, request: Request[T], content: bytes | None) -> httpx2.Response:
+        headers = {
+            "Authorization": f"Bearer {request.token or self._configuration.api_key}",
+            "Accept": "application/json",
+            **request.headers,
+        }
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        timeout = self._configuration.timeout
+        try:
+            answer = await self._http.request(
+                request.method,
+                request.path,
+                params=request.parameters(),
+                content=content,
+                headers=headers,
+                timeout=httpx2.Timeout(timeout, read=timeout + request.patience),
+            )
+        except httpx2.RequestError as cause:
+            never_sent = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
+            raise TransportError(
+                f"{request.call} got no answer: {cause or type(cause).__name__}", sent=not never_sent
+            ) from cause
+        if not answer.is_success:
+            raise error_from_answer(answer.status_code, answer.headers, answer.content, request.call)
+        return answer

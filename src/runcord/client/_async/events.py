@@ -1,0 +1,24 @@
+"""Calls about events that runs wait for."""
+
+from typing import Any
+
+from runcord.client._async.connection import AsyncConnection
+from runcord.client.models import EventSent
+from runcord.client.request import Request, given, path
+
+
+class AsyncEvents:
+    """Send the events that runs wait for."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def send(self, key: str, payload: Any = None) -> EventSent:
+        """Send an event to the run that waits for `key`. Sending the same payload again does nothing.
+
+        Raises NotFoundError when no run waits for the key, ConflictError when another payload was received for it.
+        """
+        request = Request(
+            "POST", path("v1", "events", key, "send"), EventSent, body=given(payload=payload), repeatable=True
+        )
+        return await self._connection.send(request)

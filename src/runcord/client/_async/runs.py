@@ -1,0 +1,182 @@
+"""Calls about runs: what they are, what they were, and what an operator may do with them."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from runcord import clock
+from runcord.client._async.connection import AsyncConnection
+from runcord.client._async.pager import AsyncPager
+from runcord.client.errors import RunNotFinishedError
+from runcord.client.models import (
+    Acknowledgement,
+    Checkpoint,
+    HistoryEvent,
+    KeyReset,
+    Output,
+    Run,
+    RunEvent,
+    StateEntry,
+    ToolCall,
+    Usage,
+)
+from runcord.client.request import QueryValue, Request, encode, given, path
+
+T = TypeVar("T")
+
+
+class AsyncRuns:
+    """Read runs, and cancel, replay, pause, resume, restart or reschedule them."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def get(self, run_id: str, *, version: int | None = None) -> Run:
+        """Return the run as it is, or as it was at `version`. Raises NotFoundError."""
+        return await self._connection.send(
+            Request("GET", path("v1", "runs", run_id), Run, query={"version": version}, repeatable=True)
+        )
+
+    def list(
+        self,
+        *,
+        status: str | None = None,
+        triggered_by: str | None = None,
+        batch_id: str | None = None,
+        tag_key: str | None = None,
+        tag_value: str | None = None,
+        metadata_key: str | None = None,
+        metadata_value: str | None = None,
+        payload_contains: Any = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+    ) -> AsyncPager[Run]:
+        """Iterate over the project's runs that meet all conditions given, newest first."""
+        query: dict[str, QueryValue] = {
+            "status": status,
+            "triggered_by": triggered_by,
+            "batch_id": batch_id,
+            "tag_key": tag_key,
+            "tag_value": tag_value,
+            "metadata_key": metadata_key,
+            "metadata_value": metadata_value,
+            "payload_contains": None if payload_contains is None else encode(payload_contains).decode(),
+            "limit": page_size,
+            "cursor": cursor,
+        }
+        return self._pager(Run, query=query)
+
+    def list_dlq(self, *, page_size: int | None = None, cursor: str | None = None) -> AsyncPager[Run]:
+        """Iterate over the dead letters, newest first."""
+        return self._pager(Run, "dlq", query={"limit": page_size, "cursor": cursor})
+
+    def history(
+        self, run_id: str, *, page_size: int | None = None, cursor: str | None = None
+    ) -> AsyncPager[HistoryEvent]:
+        """Iterate over everything that was recorded of the run, in order."""
+        return self._pager(HistoryEvent, run_id, "history", query={"limit": page_size, "cursor": cursor})
+
+    def children(self, run_id: str, *, page_size: int | None = None) -> AsyncPager[Run]:
+        """Iterate over the runs that this run has spawned, oldest first."""
+        return self._pager(Run, run_id, "children", query={"limit": page_size})
+
+    def events(
+        self, run_id: str, *, level: str | None = None, type: str | None = None, page_size: int | None = None
+    ) -> AsyncPager[RunEvent]:
+        """Iterate over the log lines and progress that workers posted, oldest first."""
+        query = {"level": level, "type": type, "limit": page_size}
+        return self._pager(RunEvent, run_id, "events", query=query)
+
+    def checkpoints(self, run_id: str, *, page_size: int | None = None) -> AsyncPager[Checkpoint]:
+        """Iterate over the run's checkpoints, latest first."""
+        return self._pager(Checkpoint, run_id, "checkpoints", query={"limit": page_size})
+
+    def outputs(self, run_id: str, *, page_size: int | None = None) -> AsyncPager[Output]:
+        """Iterate over the run's outputs by key."""
+        return self._pager(Output, run_id, "outputs", query={"limit": page_size})
+
+    def usage(self, run_id: str, *, page_size: int | None = None) -> AsyncPager[Usage]:
+        """Iterate over the run's uses of language models, newest first."""
+        return self._pager(Usage, run_id, "usage", query={"limit": page_size})
+
+    def tool_calls(self, run_id: str, *, page_size: int | None = None) -> AsyncPager[ToolCall]:
+        """Iterate over the run's tool calls, newest first."""
+        return self._pager(ToolCall, run_id, "tool-calls", query={"limit": page_size})
+
+    async def state(self, run_id: str) -> dict[str, Any]:
+        """Return the run's state: every key with its value."""
+        entries = await self._connection.send(
+            Request("GET", path("v1", "runs", run_id, "state"), list[StateEntry], repeatable=True)
+        )
+        return {entry.state_key: entry.value for entry in entries}
+
+    async def cancel(self, run_id: str) -> Run:
+        """Cancel the run and what it has spawned. Raises ConflictError or ValidationError when it has ended."""
+        return await self._connection.send(Request("DELETE", path("v1", "runs", run_id), Run))
+
+    async def replay(self, run_id: str, *, from_checkpoint: int | None = None) -> Run:
+        """Make a new run from an ended one, beginning anew or from the state of a checkpoint (its sequence)."""
+        request = Request(
+            "POST", path("v1", "runs", run_id, "replay"), Run, query={"from_checkpoint": from_checkpoint}
+        )
+        return await self._connection.send(request)
+
+    async def dlq_replay(self, run_id: str) -> Run:
+        """Queue a dead letter again, under its own id. Raises ConflictError when it is none."""
+        return await self._command(run_id, "dlq-replay")
+
+    async def pause(self, run_id: str) -> Run:
+        """Stop the run's attempt and keep the run from being taken."""
+        return await self._command(run_id, "pause")
+
+    async def resume(self, run_id: str) -> Run:
+        """Queue a paused run again."""
+        return await self._command(run_id, "resume")
+
+    async def restart(self, run_id: str, *, machine_preset: str | None = None) -> Run:
+        """Stop the run's attempt, if any, and queue the run again."""
+        return await self._command(run_id, "restart", given(machine_preset=machine_preset))
+
+    async def reschedule(self, run_id: str, scheduled_at: datetime, *, payload: Any = None) -> Run:
+        """Move a run that was never started to another time, with another payload if one is given."""
+        return await self._command(run_id, "reschedule", given(scheduled_at=scheduled_at, payload=payload))
+
+    async def debug(self, run_id: str, enabled: bool = True) -> None:
+        """Switch the run's debug mode."""
+        await self._connection.send(
+            Request(
+                "POST",
+                path("v1", "runs", run_id, "debug"),
+                Acknowledgement,
+                body={"debug_mode": enabled},
+                repeatable=True,
+            )
+        )
+
+    async def reset_idempotency_key(self, run_id: str) -> None:
+        """Release the run's idempotency key, so that the next trigger with it makes a new run."""
+        target = path("v1", "runs", run_id, "idempotency-key")
+        await self._connection.send(Request("DELETE", target, KeyReset, repeatable=True))
+
+    async def wait(self, run_id: str, timeout: float = 60.0) -> Run:
+        """Return the run as soon as it has finished. Raises RunNotFinishedError after `timeout` seconds.
+
+        The run is asked for after 0.1 s, then ever less often, at least every 2 s.
+        """
+        deadline = clock.monotonic() + timeout
+        interval = 0.1
+        while not (run := await self.get(run_id)).finished:
+            remaining = deadline - clock.monotonic()
+            if remaining <= 0:
+                raise RunNotFinishedError(f"Run {run_id} is still {run.status} after {timeout:g} s.")
+            await asyncio.sleep(min(interval, remaining))
+            interval = min(interval * 1.5, 2.0)
+        return run
+
+    async def _command(self, run_id: str, verb: str, body: dict[str, object] | None = None) -> Run:
+        return await self._connection.send(Request("POST", path("v1", "runs", run_id, verb), Run, body=body or {}))
+
+    def _pager(self, item: type[T], *segments: str, query: Mapping[str, QueryValue]) -> AsyncPager[T]:
+        target = path("v1", "runs", *segments)
+        return AsyncPager(self._connection, Request("GET", target, item, query=query, repeatable=True))

@@ -1,0 +1,78 @@
+# Made from _async/jobs.py by tools/generate_client.py: edit that file.
+"""Calls about jobs, and the triggering of their runs."""
+
+from collections.abc import Iterable
+from typing import Any, Unpack
+
+from runcord.client._sync.connection import Connection
+from runcord.client._sync.pager import Pager
+from runcord.client.models import Batch, Job, TriggeredRun
+from runcord.client.options import JobFields, TriggerItem, TriggerOptions, trigger_body
+from runcord.client.request import Request, given, path
+
+
+class Jobs:
+    """Manage jobs and trigger runs of them. `job` is an id or a slug everywhere."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def create(self, slug: str, **fields: Unpack[JobFields]) -> Job:
+        """Create a job, named as its slug unless `name` is given. Raises ConflictError when the slug is taken."""
+        body = {"name": slug, "slug": slug, **fields}
+        return self._connection.send(Request("POST", path("v1", "jobs"), Job, body=body))
+
+    def get(self, job: str) -> Job:
+        """Return the job at its latest version. Raises NotFoundError."""
+        return self._connection.send(Request("GET", path("v1", "jobs", job), Job, repeatable=True))
+
+    def list(
+        self,
+        *,
+        tag_key: str | None = None,
+        tag_value: str | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+    ) -> Pager[Job]:
+        """Iterate over the project's jobs, newest first."""
+        query = {"tag_key": tag_key, "tag_value": tag_value, "limit": page_size, "cursor": cursor}
+        return Pager(self._connection, Request("GET", path("v1", "jobs"), Job, query=query, repeatable=True))
+
+    def update(self, job: str, **fields: Unpack[JobFields]) -> Job:
+        """Change what is given and return the job's new version."""
+        return self._connection.send(Request("PATCH", path("v1", "jobs", job), Job, body=dict(fields)))
+
+    def delete(self, job: str) -> None:
+        """Delete the job. Raises ConflictError while it has runs that have not ended."""
+        self._connection.send(Request("DELETE", path("v1", "jobs", job), object))
+
+    def trigger(self, job: str, payload: Any = None, **options: Unpack[TriggerOptions]) -> TriggeredRun:
+        """Make a run of the job.
+
+        With an `idempotency_key` the call is repeated when its answer was lost: the same key and payload return
+        the first run, with `idempotency_hit`; the same key with another payload raises UnprocessableError.
+        Without a key a lost answer raises TransportError, and the run may or may not exist.
+        """
+        item: TriggerItem = {**options, "payload": payload}
+        return self._connection.send(
+            Request(
+                "POST",
+                path("v1", "jobs", job, "trigger"),
+                TriggeredRun,
+                body=given(**trigger_body(item)),
+                repeatable="idempotency_key" in options,
+            )
+        )
+
+    def trigger_many(self, job: str, items: Iterable[TriggerItem]) -> Batch:
+        """Make up to 500 runs of the job, all or none. Repeated after a lost answer when every item has a key."""
+        listed = list(items)
+        return self._connection.send(
+            Request(
+                "POST",
+                path("v1", "jobs", job, "trigger", "bulk"),
+                Batch,
+                body={"items": [trigger_body(item) for item in listed]},
+                repeatable=all("idempotency_key" in item for item in listed),
+            )
+        )

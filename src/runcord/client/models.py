@@ -1,0 +1,269 @@
+"""What the server answers, as typed models.
+
+Members that this version does not know are kept (`model_extra`), so a newer server does no harm. Values that only
+their author understands (payloads, results, states) are plain JSON values.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FINISHED = frozenset(
+    {"completed", "failed", "timed_out", "crashed", "system_failed", "canceled", "expired", "dead_letter"}
+)
+"""The statuses in which a run stays until somebody replays it."""
+
+
+class Model(BaseModel):
+    """Read leniently and stay as read."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Run(Model):
+    """Show a run at one version."""
+
+    id: str
+    job_id: str
+    project_id: str
+    status: str
+    attempt: int
+    created_at: datetime
+    job_slug: str | None = None
+    triggered_by: str | None = None
+    priority: int = 0
+    job_version: int | None = None
+    job_version_id: str | None = None
+    debug_mode: bool = False
+    lineage_depth: int = 0
+    payload: Any = None
+    result: Any = None
+    error: Any = None
+    tags: dict[str, str] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    scheduled_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    heartbeat_at: datetime | None = None
+    next_retry_at: datetime | None = None
+    expires_at: datetime | None = None
+    parent_run_id: str | None = None
+    continuation_of: str | None = None
+    batch_id: str | None = None
+    idempotency_key: str | None = None
+    concurrency_key: str | None = None
+    created_by: str | None = None
+    max_attempts_override: int | None = None
+    timeout_secs_override: int | None = None
+    retry_backoff: str | None = None
+    retry_initial_delay_secs: int | None = None
+    retry_max_delay_secs: int | None = None
+    execution_trace: dict[str, int] | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Say whether nothing more happens to the run by itself. A dead letter counts, a paused run does not."""
+        return self.status in FINISHED
+
+
+class TriggeredRun(Run):
+    """Show a run as its trigger answers it; `idempotency_hit` says that an earlier trigger had made it."""
+
+    run_token: str | None = None
+    payload_hash: str | None = None
+    idempotency_hit: bool = False
+
+
+class BatchItem(Model):
+    """Say what became of one item of a bulk trigger."""
+
+    id: str
+    status: str
+    run_token: str | None = None
+    idempotency_hit: bool = False
+
+
+class Batch(Model):
+    """Show a bulk trigger: its results are in the order of its items."""
+
+    batch_id: str
+    results: list[BatchItem]
+    total: int
+    created: int
+
+
+class Job(Model):
+    """Show a job at its latest version."""
+
+    id: str
+    project_id: str
+    name: str
+    slug: str
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    enabled: bool = True
+    description: str | None = None
+    endpoint_url: str | None = None
+    queue_name: str | None = None
+    cron: str | None = None
+    timezone: str | None = None
+    max_attempts: int = 3
+    timeout_secs: int = 300
+    max_concurrency: int | None = None
+    max_concurrency_per_key: int | None = None
+    run_ttl_secs: int | None = None
+    retry_strategy: str | None = None
+    retry_delays_secs: list[int] | None = None
+    payload_schema: Any = None
+    tags: dict[str, str] = Field(default_factory=dict)
+    version_id: str | None = None
+    version_policy: str | None = None
+
+
+class HistoryEvent(Model):
+    """Show one recorded event: the `version`-th of its run, at `position` of the project's ledger."""
+
+    version: int
+    position: int
+    recorded_at: datetime
+    type: str
+    actor: Any = None
+    data: Any = None
+
+
+class RunEvent(Model):
+    """Show what a worker said: a log line or a step of progress."""
+
+    id: str
+    run_id: str
+    type: str
+    message: str | None = None
+    level: str | None = None
+    data: Any = None
+    created_at: datetime
+
+
+class Checkpoint(Model):
+    """Show a state from which a run can go on; `sequence` counts from 1."""
+
+    id: str
+    run_id: str
+    sequence: int
+    state: Any = None
+    source: str | None = None
+    created_at: datetime
+
+
+class Usage(Model):
+    """Show what one call of a language model used; the cost is in millionths of a US dollar."""
+
+    id: str
+    run_id: str
+    provider: str
+    model: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cost_microusd: int = 0
+    created_at: datetime
+
+
+class ToolCall(Model):
+    """Show one call of a tool."""
+
+    id: str
+    run_id: str
+    tool_name: str
+    status: str | None = None
+    input: Any = None
+    output: Any = None
+    duration_ms: int | None = None
+    created_at: datetime
+
+
+class Output(Model):
+    """Show a named output of a run."""
+
+    id: str
+    run_id: str
+    output_key: str
+    value: Any = None
+    created_at: datetime
+
+
+class StateEntry(Model):
+    """Show one key of a run's state."""
+
+    run_id: str
+    state_key: str
+    value: Any = None
+    updated_at: datetime
+
+
+class Claim(Model):
+    """Show one taken run: its token, its lease, and what an earlier attempt left behind."""
+
+    run: Run
+    run_token: str
+    lease_expires_at: datetime
+    checkpoint: Checkpoint | None = None
+    previous_error: Any = None
+
+
+class Claims(Model):
+    """Wrap the answer to a dequeue."""
+
+    data: list[Claim]
+
+
+class Heartbeat(Model):
+    """Answer a heartbeat: the moved lease, and whether somebody wants the attempt to stop."""
+
+    status: str
+    lease_expires_at: datetime | None = None
+    cancel_requested: bool = False
+    pause_requested: bool = False
+
+
+class Settled(Model):
+    """Answer one settlement; `error` is there when it was refused."""
+
+    run_id: str
+    status: str
+    error: Any = None
+
+
+class SettledMany(Model):
+    """Wrap the answer to a settle."""
+
+    results: list[Settled]
+
+
+class EventWait(Model):
+    """Show that a run waits for an event."""
+
+    status: str
+    event_key: str
+    expires_at: datetime | None = None
+
+
+class EventSent(Model):
+    """Show an event as it was received."""
+
+    event_key: str | None = None
+    status: str | None = None
+
+
+class KeyReset(Model):
+    """Answer the release of a run's idempotency key."""
+
+    status: str
+    run_id: str
+
+
+class Acknowledgement(Model):
+    """Answer a call that has nothing to tell."""
+
+    status: str

@@ -1,0 +1,86 @@
+"""What may be said when a job is made or triggered: keyword arguments and bulk items have one description."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, NotRequired, TypedDict
+
+from runcord import clock
+
+RetryStrategy = Literal["exponential", "linear", "fixed", "custom"]
+
+
+class TriggerOptions(TypedDict, total=False):
+    """Name the options of one trigger. Times are in seconds; `delay` counts from now, on this machine's clock."""
+
+    idempotency_key: str
+    delay: float | timedelta
+    scheduled_at: datetime
+    ttl_secs: int
+    priority: int
+    tags: Mapping[str, str]
+    metadata: Mapping[str, str]
+    concurrency_key: str
+    parent_run_id: str
+    max_attempts_override: int
+    timeout_secs_override: int
+    retry_backoff: RetryStrategy
+    retry_initial_delay_secs: int
+    retry_max_delay_secs: int
+
+
+class TriggerItem(TriggerOptions, total=False):
+    """Name the members of one item of a bulk trigger: a payload and the options of a trigger."""
+
+    payload: Any
+
+
+class JobFields(TypedDict, total=False):
+    """Name what a job may say about itself; what is left out has the server's default."""
+
+    project_id: str
+    name: str
+    description: str
+    enabled: bool
+    endpoint_url: str
+    fallback_endpoint_url: str
+    queue_name: str
+    cron: str
+    timezone: str
+    payload_schema: Mapping[str, Any]
+    result_schema: Mapping[str, Any]
+    tags: Mapping[str, str]
+    default_run_metadata: Mapping[str, str]
+    max_attempts: int
+    timeout_secs: int
+    max_concurrency: int
+    max_concurrency_per_key: int
+    run_ttl_secs: int
+    retry_strategy: RetryStrategy
+    retry_delays_secs: Sequence[int]
+    version_policy: Literal["pin", "latest", "minor"]
+    execution_mode: str
+
+
+class Settlement(TypedDict):
+    """Name the members of a report on the end of one attempt."""
+
+    run_id: str
+    attempt: int
+    status: Literal["completed", "failed"]
+    result: NotRequired[Any]
+    error: NotRequired[Any]
+    retryable: NotRequired[bool]
+    run_token: NotRequired[str]
+
+
+def trigger_body(item: TriggerItem) -> dict[str, object]:
+    """Return the item as the server takes it: a delay becomes a time. Raises ValueError when both are given."""
+    body: dict[str, object] = dict(item)
+    delay = body.pop("delay", None)
+    if delay is not None:
+        if "scheduled_at" in body:
+            raise ValueError("Give either delay or scheduled_at, not both.")
+        body["scheduled_at"] = clock.utc_now() + (
+            delay if isinstance(delay, timedelta) else timedelta(seconds=float(str(delay)))
+        )
+    return body

@@ -1,0 +1,1 @@
+"""The asynchronous context. `tools/generate_client.py` makes the other one from it."""
