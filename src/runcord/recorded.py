@@ -6,12 +6,11 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-
-E = TypeVar("E", covariant=True)
+E_co = TypeVar("E_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Recorded(Generic[E]):
+class Recorded(Generic[E_co]):
     """One event in its place in the ledger.
 
     `position` counts 1, 2, 3 … in the project's ledger, `version` in the event's stream, both without a hole.
@@ -25,4 +24,4 @@ class Recorded(Generic[E]):
     at: datetime
     event_id: UUID
     metadata: Mapping[str, Any]
-    event: E
+    event: E_co

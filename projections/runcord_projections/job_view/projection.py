@@ -1,0 +1,59 @@
+"""The job view: every job as it is now, written in the transaction of the command that changed it."""
+
+from collections.abc import Iterator, Sequence
+
+from runcord.job.events import Event
+from runcord.job.evolve import evolve
+from runcord.job.state import Job
+from runcord.ledger.mapper import Codec
+from runcord.ledger.view import Change, Statement
+from runcord.recorded import Recorded
+from runcord.sql import load
+
+SQL = load("runcord_projections.job_view", "view.sql")
+
+CODEC = Codec(Job)
+
+
+class JobView:
+    """The inline view of streams `job_…`."""
+
+    name = "job_view"
+    version = 1
+    prefix = "job_"
+
+    def load(self, project_id: str, stream_ids: Sequence[str]) -> Statement:
+        """Return the query for the states of some jobs."""
+        return SQL["load"], {"project_id": project_id, "job_ids": list(stream_ids)}
+
+    def decode(self, stored: bytes) -> Job:
+        """Return the job that was stored."""
+        return CODEC.decode(stored)
+
+    def evolve(self, state: Job | None, recorded: Recorded[Event]) -> Job | None:
+        """Return the job after one more event."""
+        return evolve(state, recorded)
+
+    def save(self, project_id: str, changes: Sequence[Change]) -> Iterator[Statement]:
+        """Return one statement for all jobs that changed."""
+        changed = [change for change in changes if isinstance(change.after, Job)]
+        if not changed:
+            return
+        jobs: list[Job] = [change.after for change in changed]
+        yield (
+            SQL["save"],
+            {
+                "project_id": project_id,
+                "job_ids": [job.job_id for job in jobs],
+                "versions": [job.version for job in jobs],
+                "positions": [change.recorded[-1].position for change in changed],
+                "created_positions": [change.recorded[0].position for change in changed],
+                "slugs": [job.settings.slug for job in jobs],
+                "deleted": [job.deleted for job in jobs],
+                "enabled": [job.settings.enabled for job in jobs],
+                "max_concurrency": [job.settings.max_concurrency for job in jobs],
+                "max_concurrency_per_key": [job.settings.max_concurrency_per_key for job in jobs],
+                "version_policies": [job.settings.version_policy for job in jobs],
+                "states": [CODEC.encode(job) for job in jobs],
+            },
+        )

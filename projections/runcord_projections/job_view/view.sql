@@ -1,0 +1,50 @@
+-- The job view's table is `jobs` in `runcord/sql/schema.sql`: commands are decided on it.
+
+-- load --
+-- The states of some jobs.
+select job_id, version, state
+from jobs
+where project_id = %(project_id)s and job_id = any (%(job_ids)b);
+
+-- save --
+-- Jobs that were created or changed; all arrays run in parallel.
+insert into jobs (project_id, job_id, version, position, created_position, slug, deleted, enabled,
+    max_concurrency, max_concurrency_per_key, version_policy, state)
+select %(project_id)s, u.*
+from unnest(
+    %(job_ids)b::text[], %(versions)b::integer[], %(positions)b::bigint[], %(created_positions)b::bigint[],
+    %(slugs)b::text[], %(deleted)b::boolean[], %(enabled)b::boolean[], %(max_concurrency)b::integer[],
+    %(max_concurrency_per_key)b::integer[], %(version_policies)b::text[], %(states)b::bytea[]
+) as u
+on conflict (project_id, job_id) do update
+set version = excluded.version,
+    position = excluded.position,
+    slug = excluded.slug,
+    deleted = excluded.deleted,
+    enabled = excluded.enabled,
+    max_concurrency = excluded.max_concurrency,
+    max_concurrency_per_key = excluded.max_concurrency_per_key,
+    version_policy = excluded.version_policy,
+    state = excluded.state;
+
+-- get --
+-- One job, by its id or its slug.
+select state, created_position
+from jobs
+where project_id = %(project_id)s and not deleted and (job_id = %(ref)s or slug = %(ref)s)
+order by (job_id = %(ref)s) desc
+limit 1;
+
+-- page --
+-- Jobs, newest first, below a position.
+select state, created_position
+from jobs
+where project_id = %(project_id)s and not deleted and created_position < %(before)s
+order by created_position desc
+limit %(limit)s;
+
+-- named --
+-- Jobs by their ids, deleted ones included.
+select job_id, state
+from jobs
+where project_id = %(project_id)s and job_id = any (%(job_ids)s);

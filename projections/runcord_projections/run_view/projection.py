@@ -1,0 +1,113 @@
+"""The run view: every run as it is now, written in the transaction of the command that changed it.
+
+Guarantees: a row is exactly what `runcord.run.evolve` makes of the run's events up to the row's `version`. Payload
+and result stand beside the state, as the JSON bytes of the event that holds them, and are written only when they
+change.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from runcord.ledger.mapper import Codec, to_json
+from runcord.ledger.view import Change, Statement
+from runcord.recorded import Recorded
+from runcord.run import events as e
+from runcord.run.evolve import evolve
+from runcord.run.state import Run
+from runcord.run.status import Status
+from runcord.sql import load
+
+SQL = load("runcord_projections.run_view", "view.sql")
+
+CODEC = Codec(Run)
+
+
+class RunView:
+    """The inline view of streams `run_…`."""
+
+    name = "run_view"
+    version = 1
+    prefix = "run_"
+
+    def load(self, project_id: str, stream_ids: Sequence[str]) -> Statement:
+        """Return the query for the states of some runs."""
+        return SQL["load"], {"project_id": project_id, "run_ids": list(stream_ids)}
+
+    def decode(self, stored: bytes) -> Run:
+        """Return the run that was stored."""
+        return CODEC.decode(stored)
+
+    def evolve(self, state: Run | None, recorded: Recorded[e.Event]) -> Run | None:
+        """Return the run after one more event."""
+        return evolve(state, recorded)
+
+    def save(self, project_id: str, changes: Sequence[Change]) -> Iterator[Statement]:
+        """Return one insert for the new runs and one update for the others."""
+        runs = [change for change in changes if isinstance(change.after, Run)]
+        new = [change for change in runs if change.before is None]
+        old = [change for change in runs if change.before is not None]
+        if new:
+            yield SQL["insert"], {"project_id": project_id, **_columns(new), **_fixed_columns(new)}
+        if old:
+            changed = [any(_holds_payload(r.event) for r in change.recorded) for change in old]
+            yield SQL["update"], {"project_id": project_id, **_columns(old), "new_payloads": changed}
+
+
+def wake_at(run: Run) -> datetime | None:
+    """Return when the scheduler has to look at the run next; live attempts are woken by their leases."""
+    match run.status:
+        case Status.DELAYED:
+            return run.due_at
+        case Status.QUEUED:
+            return run.expires_at
+        case Status.WAITING:
+            return run.wait.until if run.wait else None
+        case _:
+            return None
+
+
+def _columns(changes: Sequence[Change]) -> dict[str, list[Any]]:
+    runs: list[Run] = [change.after for change in changes]
+    documents = [_documents(change) for change in changes]
+    return {
+        "run_ids": [run.run_id for run in runs],
+        "versions": [run.version for run in runs],
+        "positions": [change.recorded[-1].position for change in changes],
+        "statuses": [str(run.status) for run in runs],
+        "priorities": [run.priority for run in runs],
+        "due_ats": [run.due_at for run in runs],
+        "wake_ats": [wake_at(run) for run in runs],
+        "states": [CODEC.encode(run) for run in runs],
+        "payloads": [payload for payload, _ in documents],
+        "results": [result for _, result in documents],
+    }
+
+
+def _fixed_columns(changes: Sequence[Change]) -> dict[str, list[Any]]:
+    runs: list[Run] = [change.after for change in changes]
+    return {
+        "created_positions": [change.recorded[0].position for change in changes],
+        "job_ids": [run.job_id for run in runs],
+        "queues": [run.queue for run in runs],
+        "concurrency_keys": [run.concurrency_key for run in runs],
+        "parent_run_ids": [run.parent_run_id for run in runs],
+        "batch_ids": [run.batch_id for run in runs],
+        "triggered_bys": [run.triggered_by for run in runs],
+    }
+
+
+def _holds_payload(event: e.Event) -> bool:
+    return isinstance(event, e.Triggered) or (isinstance(event, e.Rescheduled) and event.payload_replaced)
+
+
+def _documents(change: Change) -> tuple[bytes | None, bytes | None]:
+    """Return the latest payload and result among the events of a change, as JSON."""
+    payload = result = None
+    for recorded in change.recorded:
+        event = recorded.event
+        if isinstance(event, e.Completed):
+            result = None if event.result is None else to_json(event.result)
+        elif isinstance(event, e.Triggered | e.Rescheduled) and _holds_payload(event):
+            payload = None if event.payload is None else to_json(event.payload)
+    return payload, result

@@ -1,0 +1,260 @@
+"""What a command handler sees and does while it holds a ledger's lock.
+
+A batch of commands shares one transaction. Each handler works on the states as the handlers before it left
+them; one that raises leaves nothing behind.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+import psycopg
+
+from runcord.ids import new_event_id
+from runcord.ledger.mapper import to_json
+from runcord.ledger.view import Change, InlineView, Statement
+from runcord.recorded import Recorded
+
+T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Context:
+    """Who wants something, in which request: the metadata of every event that comes of it."""
+
+    actor: str
+    request_id: str | None = None
+    trace: str | None = None
+    causation: str | None = None
+
+    def metadata(self) -> dict[str, str]:
+        """Return the members that are known."""
+        return {name: value for name, value in self.__dict__.items() if value is not None}
+
+
+class Question(Protocol):
+    """Something to read under the lock, asked before the batch is handled so that all reads share one trip.
+
+    Handlers of one batch that ask the same thing share the question, and may widen it while it is prepared.
+    """
+
+    def statement(self, project_id: str) -> Statement:
+        """Return the query; `ledger_now()` in it is the ledger's time, give or take the trip."""
+        ...
+
+
+@dataclass
+class Plan:
+    """What the handlers of a batch want to have read: states by stream id, and rows by question."""
+
+    stream_ids: set[str] = field(default_factory=set[str])
+    questions: dict[Hashable, Any] = field(default_factory=dict[Hashable, Any])
+
+    def need(self, *stream_ids: str) -> None:
+        """Have the states of these streams read."""
+        self.stream_ids.update(stream_ids)
+
+    def ask(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return the question of that key, made by the first who asks."""
+        if key not in self.questions:
+            self.questions[key] = make()
+        return self.questions[key]
+
+
+class Handler(Protocol[R_co]):
+    """One command, ready to be executed; it may be executed again from the start if a transaction failed."""
+
+    context: Context
+
+    @property
+    def weight(self) -> int:
+        """Roughly how many events will come of it."""
+        ...
+
+    def prepare(self, plan: Plan) -> None:
+        """Say what to read."""
+        ...
+
+    def handle(self, tx: "Transaction") -> R_co:
+        """Decide, record events, and return the answer. Raises a `RuncordError` to refuse."""
+        ...
+
+
+@dataclass
+class Stream:
+    """A stream as the transaction knows it: where it was, where it is."""
+
+    version: int
+    before: Any
+    after: Any
+    recorded: list[Recorded[Any]] = field(default_factory=list[Recorded[Any]])
+
+
+@dataclass
+class _Undo:
+    streams: dict[str, tuple[int, Any, int]]
+    events: int
+    actions: list[Callable[[], None]]
+
+
+class Transaction:
+    """The ledger of one project, locked, at one time."""
+
+    def __init__(
+        self,
+        conn: psycopg.Connection[Row],
+        project_id: str,
+        position: int,
+        at: datetime,
+        views: Mapping[str, InlineView],
+    ) -> None:
+        self.project_id = project_id
+        self.at = at
+        self.base = position
+        self.events: list[Recorded[Any]] = []
+        self.metadata: list[bytes] = []
+        self._conn = conn
+        self._views = views
+        self._streams: dict[str, Stream | None] = {}
+        self._answers: dict[Hashable, list[Row]] = {}
+        self._memory: dict[Hashable, Any] = {}
+        self._context: Context | None = None
+        self._context_bytes = b"{}"
+        self._undo = _Undo({}, 0, [])
+
+    # --- reading --------------------------------------------------------------------------------------
+
+    def state(self, stream_id: str) -> Any:
+        """Return the present state of a stream, or None when there is none."""
+        if stream_id not in self._streams:
+            self.load([stream_id])
+        stream = self._streams[stream_id]
+        return None if stream is None else stream.after
+
+    def load(self, stream_ids: Sequence[str]) -> None:
+        """Read states that nobody had prepared; one trip for each kind of stream."""
+        missing = [stream_id for stream_id in stream_ids if stream_id not in self._streams]
+        for view, ids in by_view(self._views, missing).items():
+            statement, params = view.load(self.project_id, ids)
+            self.accept(view, ids, self._conn.execute(statement, params).fetchall())
+        for stream_id in missing:
+            self._streams.setdefault(stream_id, None)
+
+    def query(self, statement: bytes, params: Mapping[str, Any]) -> list[Row]:
+        """Run a query under the lock: for what could not be known before; each costs a trip."""
+        return self._conn.execute(statement, {"project_id": self.project_id, **params}).fetchall()
+
+    def answer(self, key: Hashable) -> list[Row]:
+        """Return the rows that the question of that key brought."""
+        return self._answers[key]
+
+    def memory(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what the handlers of this transaction share under that key. Changes need `on_undo`."""
+        if key not in self._memory:
+            self._memory[key] = make()
+        return self._memory[key]
+
+    # --- writing --------------------------------------------------------------------------------------
+
+    def record(self, stream_id: str, *events: Any) -> Any:
+        """Append events to a stream and return its state after them."""
+        self.state(stream_id)
+        stream = self._streams[stream_id]
+        if stream is None:
+            stream = self._streams[stream_id] = Stream(0, None, None)
+        self._undo.streams.setdefault(stream_id, (stream.version, stream.after, len(stream.recorded)))
+        view = self._views[prefix_of(stream_id)]
+        metadata = self._context.metadata() if self._context else {}
+        for event in events:
+            stream.version += 1
+            recorded = Recorded(
+                stream_id=stream_id,
+                version=stream.version,
+                position=self.base + len(self.events) + 1,
+                at=self.at,
+                event_id=new_event_id(),
+                metadata=metadata,
+                event=event,
+            )
+            stream.after = view.evolve(stream.after, recorded)
+            stream.recorded.append(recorded)
+            self.events.append(recorded)
+            self.metadata.append(self._context_bytes)
+        return stream.after
+
+    def on_undo(self, action: Callable[[], None]) -> None:
+        """Have `action` called if the present handler is refused after all."""
+        self._undo.actions.append(action)
+
+    # --- for the committer ----------------------------------------------------------------------------
+
+    @property
+    def position(self) -> int:
+        """The position of the last event so far."""
+        return self.base + len(self.events)
+
+    @property
+    def event_ids(self) -> list[UUID]:
+        """The ids of the events, in order."""
+        return [recorded.event_id for recorded in self.events]
+
+    def accept(self, view: InlineView, stream_ids: Sequence[str], rows: Sequence[Row]) -> None:
+        """Take rows that a view's `load` brought."""
+        for stream_id, version, stored in rows:
+            state = view.decode(stored)
+            self._streams[stream_id] = Stream(version, state, state)
+        for stream_id in stream_ids:
+            self._streams.setdefault(stream_id, None)
+
+    def accept_answer(self, key: Hashable, rows: list[Row]) -> None:
+        """Take rows that a question brought."""
+        self._answers[key] = rows
+
+    def begin(self, context: Context) -> None:
+        """Start the next handler."""
+        if context is not self._context:
+            self._context = context
+            self._context_bytes = to_json(context.metadata())
+        self._undo = _Undo({}, len(self.events), [])
+
+    def undo(self) -> None:
+        """Take back all that the present handler did."""
+        for stream_id, (version, state, recorded) in self._undo.streams.items():
+            stream = self._streams[stream_id]
+            if stream is None or (version == 0 and stream.before is None):
+                self._streams[stream_id] = None
+            else:
+                stream.version, stream.after = version, state
+                del stream.recorded[recorded:]
+        del self.events[self._undo.events :]
+        del self.metadata[self._undo.events :]
+        for action in reversed(self._undo.actions):
+            action()
+
+    def changes(self) -> list[Change]:
+        """Return what all handlers did, stream by stream."""
+        return [
+            Change(stream_id, stream.before, stream.after, stream.recorded)
+            for stream_id, stream in self._streams.items()
+            if stream is not None and stream.recorded
+        ]
+
+
+def prefix_of(stream_id: str) -> str:
+    """Return the part of a stream id that tells its kind, with the underscore."""
+    return stream_id[: stream_id.find("_") + 1]
+
+
+def by_view(views: Mapping[str, InlineView], stream_ids: Sequence[str]) -> dict[InlineView, list[str]]:
+    """Sort stream ids by the views that hold them; ids of no known kind are left out."""
+    sorted_ids: dict[InlineView, list[str]] = {}
+    for stream_id in stream_ids:
+        view = views.get(prefix_of(stream_id))
+        if view is not None:
+            sorted_ids.setdefault(view, []).append(stream_id)
+    return sorted_ids

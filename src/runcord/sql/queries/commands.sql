@@ -1,0 +1,94 @@
+-- What command handlers read under the ledger's lock beyond the states of streams.
+
+-- unfinished_descendants --
+-- All runs below a run that have not ended, nearest first.
+with recursive family as (
+    select run_id, status, created_position, 1 as depth
+    from runs
+    where project_id = %(project_id)s and parent_run_id = %(run_id)s
+    union all
+    select r.run_id, r.status, r.created_position, f.depth + 1
+    from family f
+    join runs r on r.project_id = %(project_id)s and r.parent_run_id = f.run_id
+)
+select run_id
+from family
+where status not in (
+    'completed', 'failed', 'timed_out', 'crashed', 'system_failed', 'canceled', 'expired', 'dead_letter'
+)
+order by depth, created_position;
+
+-- documents --
+-- The payload and the result of a run.
+select payload, result
+from runs
+where project_id = %(project_id)s and run_id = %(run_id)s;
+
+-- checkpoint --
+-- The checkpoint of a run that has a sequence number.
+select stream_id, version, position, recorded_at, event_id, type, data, metadata
+from events
+where project_id = %(project_id)s and stream_id = %(run_id)s and type = 'run.checkpointed.v1'
+order by version
+limit 1 offset %(skip)s;
+
+-- job_is_active --
+-- Whether a job has runs that have not ended.
+select exists (
+    select from runs
+    where project_id = %(project_id)s and job_id = %(job_id)s
+        and status in ('delayed', 'queued', 'dequeued', 'executing', 'waiting', 'paused', 'replay_staged')
+);
+
+-- id_of_slug --
+-- The job that has a slug.
+select job_id
+from jobs
+where project_id = %(project_id)s and slug = %(slug)s and not deleted;
+
+-- idempotency_keys --
+-- Which runs answer for some keys of a job.
+select job_id, key, run_id, fingerprint, expires_at
+from idempotency_keys
+where project_id = %(project_id)s and job_id = %(job_id)s and key = any (%(keys)s);
+
+-- remember_idempotency_keys --
+-- Runs that answer for their keys from now on; all arrays run in parallel.
+insert into idempotency_keys (project_id, job_id, key, run_id, fingerprint, expires_at)
+select %(project_id)s, u.*
+from unnest(
+    %(job_ids)b::text[], %(keys)b::text[], %(run_ids)b::text[], %(fingerprints)b::text[],
+    %(expires_ats)b::timestamptz[]
+) as u
+on conflict (project_id, job_id, key) do update
+set run_id = excluded.run_id,
+    fingerprint = excluded.fingerprint,
+    expires_at = excluded.expires_at;
+
+-- forget_idempotency_keys --
+-- Keys that their runs gave up; all arrays run in parallel.
+delete from idempotency_keys k
+using unnest(%(job_ids)b::text[], %(keys)b::text[], %(run_ids)b::text[]) as u (job_id, key, run_id)
+where k.project_id = %(project_id)s and k.job_id = u.job_id and k.key = u.key and k.run_id = u.run_id;
+
+-- event_wait --
+-- Who waits, or waited last, for an event key.
+select event_key, run_id, trigger_id, status, waits_until, settled_at, payload
+from event_waits
+where project_id = %(project_id)s and event_key = %(event_key)s;
+
+-- save_event_waits --
+-- Waits that began or ended; all arrays run in parallel.
+insert into event_waits (project_id, event_key, run_id, trigger_id, status, waits_until, settled_at, payload)
+select %(project_id)s, u.*
+from unnest(
+    %(event_keys)b::text[], %(run_ids)b::text[], %(trigger_ids)b::text[], %(statuses)b::text[],
+    %(waits_untils)b::timestamptz[], %(settled_ats)b::timestamptz[], %(payloads)b::bytea[]
+) as u
+on conflict (project_id, event_key) do update
+set run_id = excluded.run_id,
+    trigger_id = excluded.trigger_id,
+    status = excluded.status,
+    waits_until = excluded.waits_until,
+    settled_at = excluded.settled_at,
+    payload = excluded.payload;

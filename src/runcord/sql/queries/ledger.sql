@@ -1,0 +1,82 @@
+-- head_lock --
+-- Locks the ledger and tells its tip and the time of what is decided under the lock.
+select position, greatest(recorded_at, ledger_now()) as at
+from ledger_heads
+where project_id = %(project_id)s
+for update;
+
+-- head --
+-- Tells the tip of the ledger without locking it.
+select position, recorded_at, digest
+from ledger_heads
+where project_id = %(project_id)s;
+
+-- append --
+-- Appends events; all arrays run in parallel.
+select ledger_append(
+    %(project_id)s, %(at)b, %(stream_ids)b, %(versions)b, %(event_ids)b, %(types)b, %(data)b, %(metadata)b
+);
+
+-- event_ids_after --
+-- The ids of the events after a position: tells whether a commit whose answer was lost took place.
+select event_id
+from events
+where project_id = %(project_id)s and position > %(position)s
+order by position
+limit %(limit)s;
+
+-- stream_events --
+-- The events of one stream between two versions, oldest first.
+select stream_id, version, position, recorded_at, event_id, type, data, metadata
+from events
+where project_id = %(project_id)s and stream_id = %(stream_id)s
+    and version > %(after)s and version <= %(until)s
+order by version
+limit %(limit)s;
+
+-- stream_events_of_types --
+-- The events of one stream that have one of the types, oldest first.
+select stream_id, version, position, recorded_at, event_id, type, data, metadata
+from events
+where project_id = %(project_id)s and stream_id = %(stream_id)s
+    and version > %(after)s and type = any (%(types)s)
+order by version
+limit %(limit)s;
+
+-- stream_events_of_types_descending --
+-- The events of one stream that have one of the types, newest first.
+select stream_id, version, position, recorded_at, event_id, type, data, metadata
+from events
+where project_id = %(project_id)s and stream_id = %(stream_id)s
+    and version < %(before)s and type = any (%(types)s)
+order by version desc
+limit %(limit)s;
+
+-- chosen_events --
+-- Single events of streams, by parallel arrays of stream ids and versions.
+select e.stream_id, e.version, e.position, e.recorded_at, e.event_id, e.type, e.data, e.metadata
+from unnest(%(stream_ids)s::text[], %(versions)s::integer[]) as wanted (stream_id, version)
+join events e
+    on e.project_id = %(project_id)s and e.stream_id = wanted.stream_id and e.version = wanted.version;
+
+-- ledger_events --
+-- The events of the ledger after a position, in order.
+select stream_id, version, position, recorded_at, event_id, type, data, metadata
+from events
+where project_id = %(project_id)s and position > %(after)s
+order by position
+limit %(limit)s;
+
+-- chain_events --
+-- All that a digest covers, after a position, in order.
+select position, stream_id, version, event_id, type, recorded_at, data, metadata, digest
+from events
+where project_id = %(project_id)s and position > %(after)s
+order by position
+limit %(limit)s;
+
+-- heads_after --
+-- The tips of ledgers among the projects given.
+select project_id, position
+from ledger_heads
+where project_id = any (%(project_ids)s);
