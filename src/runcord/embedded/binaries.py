@@ -61,9 +61,7 @@ def inspect_binaries(bindir: Path, source: str) -> Binaries | None:
     if not (bindir / "initdb").is_file():
         return None
     try:
-        said = subprocess.run(
-            [bindir / "postgres", "--version"], capture_output=True, text=True, check=True
-        ).stdout
+        said = subprocess.run([bindir / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return None  # another platform's build, an older libc, no permission
     match = re.search(r"\(PostgreSQL\) ((\d+)\S*)", said)

@@ -91,8 +91,8 @@ def _relocate(directory: Path, relocated: Path, account: Account) -> Path:
     if not (can_enter(account, relocated) and os.access(relocated, os.W_OK)):
         raise ConfigurationError(
             f"PostgreSQL runs as user id {account.uid}, which cannot enter {directory}, and {relocated} "
-            "cannot be used instead: choose a state directory that this account can reach (--state-dir, RUNCORD_STATE_DIR), "
-            "or set DATABASE_URL to the DSN of a PostgreSQL server."
+            "cannot be used instead: choose a state directory that this account can reach (--state-dir, "
+            "RUNCORD_STATE_DIR), or set DATABASE_URL to the DSN of a PostgreSQL server."
         )
     home = Path(tempfile.mkdtemp(prefix=f"{directory.parent.name.lstrip('.') or 'state'}-", dir=relocated))
     home.chmod(0o711)
@@ -138,11 +138,7 @@ def _own_private_directory(directory: Path, account: Account) -> None:
     except FileExistsError:
         found = directory.lstat()
         # Root may have died between making it and giving it away.
-        if (
-            stat.S_ISDIR(found.st_mode)
-            and found.st_uid in {account.uid, os.geteuid()}
-            and not found.st_mode & 0o077
-        ):
+        if stat.S_ISDIR(found.st_mode) and found.st_uid in {account.uid, os.geteuid()} and not found.st_mode & 0o077:
             _give(directory, account)
             return
         raise ConfigurationError(

@@ -2,9 +2,13 @@
 
 import fcntl
 import os
+import threading
 from pathlib import Path
 
+from runcord import clock
 from runcord.errors import ConfigurationError
+
+_PATIENCE_SECONDS = 1.0
 
 
 class StateLock:
@@ -17,18 +21,21 @@ class StateLock:
     def acquire(self) -> None:
         """Take the lock and write this process's id into the file.
 
-        Raises `ConfigurationError`, naming the holder's process id, when another process has it.
+        Raises `ConfigurationError`, naming the holder's process id, when another process keeps it for a second:
+        a killed one takes a moment to let go.
         """
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 20, 0).decode().strip() or "unknown"
-            os.close(descriptor)
-            raise ConfigurationError(
-                f"{self._path.parent} is in use by process {holder}: stop that process, "
-                "or choose another state directory (--state-dir, RUNCORD_STATE_DIR)."
-            ) from None
+        deadline = clock.monotonic() + _PATIENCE_SECONDS
+        pause = threading.Event()
+        while not _try_lock(descriptor):
+            if clock.monotonic() > deadline:
+                holder = os.pread(descriptor, 20, 0).decode().strip() or "unknown"
+                os.close(descriptor)
+                raise ConfigurationError(
+                    f"{self._path.parent} is in use by process {holder}: stop that process, "
+                    "or choose another state directory (--state-dir, RUNCORD_STATE_DIR)."
+                )
+            pause.wait(0.02)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
@@ -38,3 +45,11 @@ class StateLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

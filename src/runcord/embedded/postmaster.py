@@ -99,7 +99,7 @@ class Postmaster:
             lines = self._log_lines(self._log_reported)
             self._log_reported = size
             for line in lines:
-                if any(word in line for word in _RECOVERY_WORDS):
+                if " LOG: " in line and any(word in line for word in _RECOVERY_WORDS):
                     report(line)
 
     def _log_lines(self, start: int) -> list[str]:
@@ -165,9 +165,7 @@ def _stop_orphan(pid: int, data: Path, grace: float) -> None:
             if not is_server_of(pid, data):
                 return
             pause.wait(POLL_SECONDS)
-    raise Unavailable(
-        f"An earlier PostgreSQL server, process {pid}, still runs on {data} and does not stop: end it."
-    )
+    raise Unavailable(f"An earlier PostgreSQL server, process {pid}, still runs on {data} and does not stop: end it.")
 
 
 def _command(location: Location, binaries: Binaries, settings: Mapping[str, str]) -> list[str]:

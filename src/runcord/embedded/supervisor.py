@@ -98,9 +98,7 @@ class EmbeddedPostgres:
             try:
                 location, binaries = self._prepare()
             except OSError as error:
-                raise ConfigurationError(
-                    f"The state directory {self._directory} cannot be used: {error}"
-                ) from error
+                raise ConfigurationError(f"The state directory {self._directory} cannot be used: {error}") from error
             self._location = location
             self._owner = os.getpid()
             self._thread = threading.Thread(

@@ -12,7 +12,7 @@ from typing import Self
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from runcord.embedded.supervisor import EmbeddedPostgres
 
@@ -84,6 +84,6 @@ class TestServer:
 
 
 def _database(dsn: str) -> str:
-    name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
+    name = conninfo_to_dict(dsn)["dbname"]
     assert isinstance(name, str)
     return name
