@@ -111,9 +111,7 @@ def test_a_dequeue_whose_answer_was_lost_is_not_repeated(client: Client, server:
     assert len(server.requests) == 1
 
 
-def test_a_rate_limit_is_waited_for(
-    client: Client, server: Any, run_json: dict[str, Any], waited: list[float]
-) -> None:
+def test_a_rate_limit_is_waited_for(client: Client, server: Any, run_json: dict[str, Any], waited: list[float]) -> None:
     server.refuse(429, "rate_limited", headers={"Retry-After": "7"})
     server.answer(run_json)
     client.jobs.trigger("j")

@@ -42,9 +42,7 @@ def test_a_changed_or_orphaned_file_is_noticed(generator: ModuleType) -> None:
         (worker_sdk.AsyncRunState, worker_sdk.RunState),
     ],
 )
-def test_both_halves_have_the_same_methods_and_none_is_left_asynchronous(
-    asynchronous: type, synchronous: type
-) -> None:
+def test_both_halves_have_the_same_methods_and_none_is_left_asynchronous(asynchronous: type, synchronous: type) -> None:
     def methods(cls: type) -> set[str]:
         return {name for name, _ in inspect.getmembers(cls, callable) if not name.startswith("_")}
 

@@ -45,9 +45,7 @@ def test_a_list_can_be_left_and_taken_up_again(client: Client, server: Any, run_
     assert server.last.url.path == "/v1/runs/dlq"
 
 
-def test_pages_are_fetched_only_when_they_are_reached(
-    client: Client, server: Any, run_json: dict[str, Any]
-) -> None:
+def test_pages_are_fetched_only_when_they_are_reached(client: Client, server: Any, run_json: dict[str, Any]) -> None:
     server.answers.append(paged(run_json, 3))
     runs = iter(client.runs.children("run_1"))
     assert server.requests == []
@@ -77,9 +75,7 @@ def test_the_history_is_read_event_by_event(client: Client, server: Any) -> None
     assert server.last.url.path == "/v1/runs/run_1/history"
 
 
-@pytest.mark.parametrize(
-    "name", ["events", "checkpoints", "outputs", "usage", "tool_calls", "history", "children"]
-)
+@pytest.mark.parametrize("name", ["events", "checkpoints", "outputs", "usage", "tool_calls", "history", "children"])
 def test_what_belongs_to_a_run_is_under_its_path(client: Client, server: Any, name: str) -> None:
     server.answer([])
     assert getattr(client.runs, name)("run_1").collect() == []

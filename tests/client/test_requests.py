@@ -230,9 +230,7 @@ def test_settlements_are_answered_each_on_its_own(client: Client, server: Any) -
     )
     results = client.worker.settle([{"run_id": "run_1", "attempt": 1, "status": "completed", "result": 5}])
     assert [result.error for result in results] == [None, "no"]
-    assert server.last_body == {
-        "settlements": [{"run_id": "run_1", "attempt": 1, "status": "completed", "result": 5}]
-    }
+    assert server.last_body == {"settlements": [{"run_id": "run_1", "attempt": 1, "status": "completed", "result": 5}]}
 
 
 def test_an_event_is_sent(client: Client, server: Any) -> None:

@@ -110,7 +110,7 @@ class Settler:
         except ValidationError as error:
             await self._after_refusal(batch, error)
         except RuncordClientError as error:
-            logger.error("%d attempts could not be settled: %s", len(batch), error)
+            logger.error("the ends of %d attempts could not be reported: %s", len(batch), error)
         else:
             for settlement, result in zip(settlements, results, strict=True):
                 if result.error is not None:
@@ -167,9 +167,7 @@ def _settlement(report: Report) -> Settlement | None:
             settlement = Settlement(run_id=run.id, attempt=run.attempt, status="completed")
             return settlement if result is None else {**settlement, "result": result}
         case Failed(error, retryable, None):
-            return Settlement(
-                run_id=run.id, attempt=run.attempt, status="failed", error=error, retryable=retryable
-            )
+            return Settlement(run_id=run.id, attempt=run.attempt, status="failed", error=error, retryable=retryable)
         case _:
             return None
 

@@ -30,9 +30,9 @@ class Worker:
         worker.run()
 
     What a handler returns is the run's result. What it raises fails the attempt, which is retried as the job
-    says; `Retry`, `Fatal` and `Release` say otherwise. Up to `concurrency` attempts run at once:
-    asynchronous handlers on one loop, synchronous ones in a thread each. A handler may run again for a run that was
-    already worked on (the worker died, the lease was lost): `context.checkpoint` says where to go on.
+    says; `Retry`, `Fatal` and `Release` say otherwise. Up to `concurrency` attempts run at once: asynchronous
+    handlers on one loop, synchronous ones in a thread each. A handler may be given a run that was already worked on
+    (the worker died, the lease was lost): `context.checkpoint` says where to go on.
 
     Times are in seconds: `lease_secs` is how long a dead worker's runs wait for another, `poll_secs` how long one
     request waits for work, `grace_secs` how long a stop waits for handlers. Raises ConfigurationError without an
@@ -53,9 +53,7 @@ class Worker:
         timeout: float = 30.0,
     ) -> None:
         self.configuration = checked(
-            WorkerConfiguration(
-                worker_id or new_worker_id(), concurrency, lease_secs, poll_secs, grace_secs, queues
-            )
+            WorkerConfiguration(worker_id or new_worker_id(), concurrency, lease_secs, poll_secs, grace_secs, queues)
         )
         self._handlers: dict[str, Handler] = {}
         connections = concurrency * 3 + 4  # a handler's call, a heartbeat and a release each; poll and settle

@@ -159,9 +159,7 @@ class AsyncAttempt:
         """Delete one key of the run's state, if it is there."""
         await self._send(Request("DELETE", self._path("state", key), object, repeatable=True))
 
-    async def spawn(
-        self, job_slug: str, payload: Any = None, *, project_id: str, priority: int | None = None
-    ) -> Run:
+    async def spawn(self, job_slug: str, payload: Any = None, *, project_id: str, priority: int | None = None) -> Run:
         """Make a child run of another job."""
         body = given(job_slug=job_slug, project_id=project_id, payload=payload, priority=priority)
         return await self._post(Run, "spawn", body)

@@ -117,9 +117,7 @@ class AsyncRuns:
 
     async def replay(self, run_id: str, *, from_checkpoint: int | None = None) -> Run:
         """Make a new run from an ended one, beginning anew or from the state of a checkpoint (its sequence)."""
-        request = Request(
-            "POST", path("v1", "runs", run_id, "replay"), Run, query={"from_checkpoint": from_checkpoint}
-        )
+        request = Request("POST", path("v1", "runs", run_id, "replay"), Run, query={"from_checkpoint": from_checkpoint})
         return await self._connection.send(request)
 
     async def dlq_replay(self, run_id: str) -> Run:

@@ -72,9 +72,7 @@ class Runs:
         """Iterate over the dead letters, newest first."""
         return self._pager(Run, "dlq", query={"limit": page_size, "cursor": cursor})
 
-    def history(
-        self, run_id: str, *, page_size: int | None = None, cursor: str | None = None
-    ) -> Pager[HistoryEvent]:
+    def history(self, run_id: str, *, page_size: int | None = None, cursor: str | None = None) -> Pager[HistoryEvent]:
         """Iterate over everything that was recorded of the run, in order."""
         return self._pager(HistoryEvent, run_id, "history", query={"limit": page_size, "cursor": cursor})
 
@@ -118,9 +116,7 @@ class Runs:
 
     def replay(self, run_id: str, *, from_checkpoint: int | None = None) -> Run:
         """Make a new run from an ended one, beginning anew or from the state of a checkpoint (its sequence)."""
-        request = Request(
-            "POST", path("v1", "runs", run_id, "replay"), Run, query={"from_checkpoint": from_checkpoint}
-        )
+        request = Request("POST", path("v1", "runs", run_id, "replay"), Run, query={"from_checkpoint": from_checkpoint})
         return self._connection.send(request)
 
     def dlq_replay(self, run_id: str) -> Run:

@@ -124,9 +124,7 @@ class RunContext:
         status: str | None = None,
     ) -> ToolCall:
         """Record a call of a tool."""
-        return self._attempt.tool_call(
-            tool_name, input=input, output=output, duration_ms=duration_ms, status=status
-        )
+        return self._attempt.tool_call(tool_name, input=input, output=output, duration_ms=duration_ms, status=status)
 
     def output(self, key: str, value: Any, *, schema: Mapping[str, Any] | None = None) -> Output:
         """Set a named output of the run."""
