@@ -16,6 +16,7 @@ import pytest
 from runcord import clock
 from runcord.embedded import EmbeddedPostgres
 from runcord.embedded.account import Account, choose_account
+from runcord.testing.postgres import directory_for_throwaway_files
 
 Supervise = Callable[..., EmbeddedPostgres]
 WaitUntil = Callable[[Callable[[], object]], None]
@@ -32,7 +33,7 @@ class Driven:
 @pytest.fixture
 def open_dir() -> Iterator[Path]:
     """A short path that every account can enter; pytest's own directories are closed to other users."""
-    path = Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="rc-", dir=directory_for_throwaway_files()))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
@@ -41,7 +42,7 @@ def open_dir() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def used_state_dir() -> Iterator[Path]:
     """A state directory whose server ran once and stopped, to be copied."""
-    path = Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="rc-", dir=directory_for_throwaway_files()))
     path.chmod(0o755)
     with EmbeddedPostgres(path / "state"):
         pass

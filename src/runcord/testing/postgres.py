@@ -1,9 +1,10 @@
-"""A PostgreSQL server for tests: up in under a second, a fresh database in some 15 ms.
+"""A PostgreSQL server for tests: up in under a second, a fresh database in some 20 ms.
 
 One server serves one test process; under pytest-xdist every worker has its own, so nothing is shared or counted.
 """
 
 import itertools
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -19,6 +20,8 @@ from runcord.embedded.supervisor import EmbeddedPostgres
 # What makes tests fast and data mortal.
 _FORGETFUL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
 
+_ROOM_BYTES = 2_000_000_000
+
 
 class TestServer:
     """A throw-away server in a temporary directory; `close` leaves nothing behind.
@@ -29,7 +32,8 @@ class TestServer:
     __test__ = False  # not a test class, whatever pytest makes of its name
 
     def __init__(self, *, durable: bool = False) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="runcord-test-"))
+        base = None if durable else directory_for_throwaway_files()
+        self._directory = Path(tempfile.mkdtemp(prefix="runcord-test-", dir=base))
         # For root, whose server runs as another account.
         self._directory.chmod(0o711)
         self._server = EmbeddedPostgres(
@@ -81,6 +85,20 @@ class TestServer:
     def _execute(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(statement)
+
+
+def directory_for_throwaway_files() -> Path:
+    """Return a directory in memory where the machine has one with room for servers, else the temporary directory.
+
+    In memory a test is spared the machine's disk and whoever else keeps it busy.
+    """
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK):
+        # Containers often have a tiny one, and forbid to execute the copies of programs that root's server needs.
+        found = os.statvfs(memory)
+        if found.f_bavail * found.f_frsize >= _ROOM_BYTES and not found.f_flag & os.ST_NOEXEC:
+            return memory
+    return Path(tempfile.gettempdir())
 
 
 def _database(dsn: str) -> str:
