@@ -28,9 +28,7 @@ _SERVICE_OPTIONS = "-c statement_timeout=25s -c jit=off -c timezone=UTC"
 
 def connect_writer(dsn: str) -> psycopg.Connection[Row]:
     """Return a connection of a committer's thread: durable commits, and never a lock held for long."""
-    return psycopg.connect(
-        dsn, application_name="runcord writer", options=_options(dsn, _WRITER_OPTIONS), **_KEEPALIVE
-    )
+    return psycopg.connect(dsn, application_name="runcord writer", options=_options(dsn, _WRITER_OPTIONS), **_KEEPALIVE)
 
 
 async def connect_listener(dsn: str) -> psycopg.AsyncConnection[Row]:

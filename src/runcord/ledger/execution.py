@@ -168,16 +168,13 @@ class Executor:
             "read it back, or send it again with the same idempotency key"
         )
 
-    def _open(
-        self, conn: psycopg.Connection[Row], project_id: str, handlers: Sequence[Handler[Any]]
-    ) -> Transaction:
+    def _open(self, conn: psycopg.Connection[Row], project_id: str, handlers: Sequence[Handler[Any]]) -> Transaction:
         """Lock the head and read all that the handlers asked for, in one trip."""
         plan = Plan()
         for handler in handlers:
             handler.prepare(plan)
         loads = [
-            (view, ids, conn.cursor(binary=True))
-            for view, ids in by_view(self._views, list(plan.stream_ids)).items()
+            (view, ids, conn.cursor(binary=True)) for view, ids in by_view(self._views, list(plan.stream_ids)).items()
         ]
         asked = [(key, question, conn.cursor(binary=True)) for key, question in plan.questions.items()]
         with conn.pipeline():

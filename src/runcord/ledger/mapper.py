@@ -7,7 +7,7 @@ compact JSON: fields that have their default value are left out, so that history
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Any, Generic, TypeVar, cast, get_args
+from typing import Any, Generic, TypeVar, get_args
 
 import orjson
 from pydantic import TypeAdapter
@@ -48,10 +48,9 @@ def _defaults(cls: type) -> Mapping[str, Any]:
 
 
 def _compact(value: Any) -> dict[str, Any]:
-    defaults = _defaults(cast(type, type(value)))
-    return {
-        name: _compact(v) if is_dataclass(v) else v for name, v in value.__dict__.items() if v != defaults[name]
-    }
+    cls: type = type(value)  # pyright: ignore[reportUnknownVariableType]
+    defaults = _defaults(cls)
+    return {name: _compact(v) if is_dataclass(v) else v for name, v in value.__dict__.items() if v != defaults[name]}
 
 
 def to_json(value: Any) -> bytes:
@@ -59,9 +58,7 @@ def to_json(value: Any) -> bytes:
     return orjson.dumps(value, option=_JSON_OPTIONS)
 
 
-REGISTRY: Mapping[str, type] = {
-    cls.TYPE: cls for cls in (*get_args(run_events.Event), *get_args(job_events.Event))
-}
+REGISTRY: Mapping[str, type] = {cls.TYPE: cls for cls in (*get_args(run_events.Event), *get_args(job_events.Event))}
 """Every event type that Runcord writes, by its stable name."""
 
 _CODECS: Mapping[type, Codec[Any]] = {cls: Codec(cls) for cls in REGISTRY.values()}

@@ -69,7 +69,10 @@ class Plan:
 class Handler(Protocol[R_co]):
     """One command, ready to be executed; it may be executed again from the start if a transaction failed."""
 
-    context: Context
+    @property
+    def context(self) -> Context:
+        """Who wants it."""
+        ...
 
     @property
     def weight(self) -> int:
@@ -149,6 +152,15 @@ class Transaction:
         """Run a query under the lock: for what could not be known before; each costs a trip."""
         return self._conn.execute(statement, {"project_id": self.project_id, **params}).fetchall()
 
+    def states(self, kind: type[T]) -> list[T]:
+        """Return the states of that kind that this transaction knows already."""
+        return [s.after for s in self._streams.values() if s is not None and isinstance(s.after, kind)]
+
+    def recorded(self, stream_id: str) -> Sequence[Recorded[Any]]:
+        """Return what this transaction has recorded on a stream so far."""
+        stream = self._streams.get(stream_id)
+        return () if stream is None else stream.recorded
+
     def answer(self, key: Hashable) -> list[Row]:
         """Return the rows that the question of that key brought."""
         return self._answers[key]
@@ -210,6 +222,11 @@ class Transaction:
             self._streams[stream_id] = Stream(version, state, state)
         for stream_id in stream_ids:
             self._streams.setdefault(stream_id, None)
+
+    def accept_state(self, stream_id: str, version: int, state: Any) -> None:
+        """Take a state that a question brought along, unless the stream is known already."""
+        if self._streams.get(stream_id) is None:
+            self._streams[stream_id] = Stream(version, state, state)
 
     def accept_answer(self, key: Hashable, rows: list[Row]) -> None:
         """Take rows that a question brought."""

@@ -1,0 +1,1 @@
+"""The queue: claims under exact limits, leases, and the timers of runs."""

@@ -1,0 +1,86 @@
+"""One command to one run, and what follows from it for other runs."""
+
+from typing import Any
+
+import orjson
+
+from runcord.errors import RunNotFound
+from runcord.ledger.transaction import Transaction
+from runcord.run import commands as c
+from runcord.run import events as e
+from runcord.run.decide import decide
+from runcord.run.state import Run
+from runcord.sql import load
+
+SQL = load("runcord.sql", "queries/commands.sql")
+
+
+def get_run(tx: Transaction, run_id: str) -> Run:
+    """Return the run as it is now.
+
+    Raises:
+        RunNotFound: the project has no such run.
+    """
+    run = tx.state(run_id)
+    if not isinstance(run, Run):
+        raise RunNotFound(f"there is no run {run_id!r} in this project")
+    return run
+
+
+def apply(tx: Transaction, run_id: str, command: c.Command) -> Run:
+    """Decide a command, record its events and their consequences, and return the run after it.
+
+    Consequences: a cancelled run takes all its descendants along; a finished child releases the parent that waits
+    for it.
+
+    Raises:
+        RunNotFound, StaleAttempt, IllegalTransition, Invalid: refused, and nothing was recorded.
+    """
+    before = get_run(tx, run_id)
+    events = decide(command, before, tx.at)
+    if not events:
+        return before
+    after: Run = tx.record(run_id, *events)
+    follow(tx, before, after, events)
+    return after
+
+
+def follow(tx: Transaction, before: Run | None, after: Run, events: tuple[e.Event, ...]) -> None:
+    """Record what follows from events of a run for other runs."""
+    if not after.is_finished or (before is not None and before.is_finished):
+        return
+    if isinstance(command := events[-1], e.Canceled) and not command.by_parent:
+        _cancel_descendants(tx, after.run_id)
+    if after.parent_waits and after.parent_run_id is not None and isinstance(tx.state(after.parent_run_id), Run):
+        result = next((event.result for event in events if isinstance(event, e.Completed)), None)
+        apply(tx, after.parent_run_id, c.ChildEnded(after.run_id, after.status, result))
+
+
+def _cancel_descendants(tx: Transaction, run_id: str) -> None:
+    found = [row[0] for row in tx.query(SQL["unfinished_descendants"], {"run_id": run_id})]
+    tx.load(found)
+    # Runs that this very transaction has made are not in the table yet.
+    family = {run_id, *found}
+    for other in tx.states(Run):
+        if other.parent_run_id in family and other.run_id not in family:
+            family.add(other.run_id)
+            found.append(other.run_id)
+    for descendant in found:
+        run = get_run(tx, descendant)
+        if not run.is_finished:
+            apply(tx, descendant, c.Cancel("parent run canceled", by_parent=True))
+
+
+def documents(tx: Transaction, run_id: str) -> tuple[Any, Any]:
+    """Return the payload and the result of a run as JSON values."""
+    payload = result = None
+    for row in tx.query(SQL["documents"], {"run_id": run_id}):
+        payload, result = (None if stored is None else orjson.loads(stored) for stored in row)
+    # What this very transaction has written is not in the table yet.
+    for recorded in tx.recorded(run_id):
+        event = recorded.event
+        if isinstance(event, e.Triggered) or (isinstance(event, e.Rescheduled) and event.payload_replaced):
+            payload = event.payload
+        elif isinstance(event, e.Completed):
+            result = event.result
+    return payload, result

@@ -1,0 +1,55 @@
+"""Handlers of commands to one run, and of many such commands at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runcord.errors import RuncordError
+from runcord.handling.consequence import apply
+from runcord.ledger.transaction import Context, Plan, Transaction
+from runcord.run import commands as c
+from runcord.run.state import Run
+
+
+@dataclass(frozen=True)
+class CommandRun:
+    """One command to one run; answers the run after it."""
+
+    context: Context
+    run_id: str
+    command: c.WorkerCommand | c.OperatorCommand
+    weight: int = 2
+
+    def prepare(self, plan: Plan) -> None:
+        """Read the run."""
+        plan.need(self.run_id)
+
+    def handle(self, tx: Transaction) -> Run:
+        """Decide and record."""
+        return apply(tx, self.run_id, self.command)
+
+
+@dataclass(frozen=True)
+class CommandRuns:
+    """Many commands in one transaction, each on its own: answers the run, or the refusal, for each in order."""
+
+    context: Context
+    commands: Sequence[tuple[str, c.WorkerCommand | c.OperatorCommand]]
+
+    @property
+    def weight(self) -> int:
+        """Two events for each command."""
+        return 2 * len(self.commands)
+
+    def prepare(self, plan: Plan) -> None:
+        """Read all runs."""
+        plan.need(*(run_id for run_id, _ in self.commands))
+
+    def handle(self, tx: Transaction) -> list[Run | RuncordError]:
+        """Decide and record each; a refusal comes before anything of that command is recorded."""
+        return [self._one(tx, run_id, command) for run_id, command in self.commands]
+
+    def _one(self, tx: Transaction, run_id: str, command: c.WorkerCommand | c.OperatorCommand) -> Run | RuncordError:
+        try:
+            return apply(tx, run_id, command)
+        except RuncordError as refusal:
+            return refusal

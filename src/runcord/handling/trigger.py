@@ -1,0 +1,163 @@
+"""Triggering: from a job and a request to a run, or many in one append."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from runcord.errors import Invalid, JobDisabled, JobNotFound, RunNotFound
+from runcord.handling import idempotency
+from runcord.handling.schema import check_payload
+from runcord.job.state import Job
+from runcord.ledger.transaction import Context, Plan, Transaction
+from runcord.run import events as e
+from runcord.run.decide import MAX_TAGS
+from runcord.run.retry import RetryPolicy
+from runcord.run.state import Run
+
+
+@dataclass(frozen=True)
+class TriggerRequest:
+    """What a caller wants of one new run. `run_id` is new; times are UTC, durations seconds."""
+
+    run_id: str
+    payload: Any = None
+    scheduled_at: datetime | None = None
+    delay_secs: float | None = None
+    ttl_secs: float | None = None
+    priority: int = 0
+    tags: Mapping[str, str] | None = None
+    metadata: Mapping[str, str] | None = None
+    concurrency_key: str | None = None
+    idempotency_key: str | None = None
+    idempotency_ttl_secs: float = idempotency.DEFAULT_LIFE_SECS
+    fingerprint: str = ""
+    parent_run_id: str | None = None
+    overrides: Mapping[str, Any] | None = None
+    debug_mode: bool = False
+
+
+@dataclass(frozen=True)
+class Triggering:
+    """The run that a request made, or found by its idempotency key. A found run's payload has to be read."""
+
+    run: Run
+    idempotency_hit: bool
+    payload: Any = None
+
+
+@dataclass(frozen=True)
+class TriggerRuns:
+    """Trigger runs of one job: all of them or, if any request is not valid, none."""
+
+    context: Context
+    job_id: str
+    requests: Sequence[TriggerRequest]
+    triggered_by: str = "manual"
+    batch_id: str | None = None
+    slug: str | None = None
+    """The slug under which the caller found the job: it must be the job's still."""
+
+    @property
+    def weight(self) -> int:
+        """One event for each."""
+        return len(self.requests)
+
+    def prepare(self, plan: Plan) -> None:
+        """Read the job, the parents and the holders of the idempotency keys."""
+        plan.need(self.job_id)
+        plan.need(*(r.parent_run_id for r in self.requests if r.parent_run_id is not None))
+        keys = [r.idempotency_key for r in self.requests if r.idempotency_key is not None]
+        idempotency.prepare(plan, self.job_id, keys)
+
+    def handle(self, tx: Transaction) -> list[Triggering]:
+        """Check every request, then record the runs."""
+        job = open_job(tx, self.job_id, self.slug)
+        for index, request in enumerate(self.requests):
+            where = f"items[{index}]: " if self.batch_id is not None else ""
+            check_payload(job, request.payload, where)
+            if request.parent_run_id is not None and not isinstance(tx.state(request.parent_run_id), Run):
+                raise RunNotFound(f"{where}the parent run {request.parent_run_id!r} is not in this project")
+        return [self._trigger(tx, job, request) for request in self.requests]
+
+    def _trigger(self, tx: Transaction, job: Job, request: TriggerRequest) -> Triggering:
+        key = request.idempotency_key
+        if key is not None:
+            found = idempotency.find(tx, job.job_id, key, request.fingerprint)
+            if found is not None:
+                return Triggering(tx.state(found), idempotency_hit=True)
+        facts = triggered(job, request, tx.at, self.triggered_by, self.context.actor)
+        if self.batch_id is not None:
+            facts = replace(facts, batch_id=self.batch_id)
+        run: Run = tx.record(request.run_id, facts)
+        if key is not None:
+            assert facts.idempotency_expires_at is not None
+            holder = idempotency.KeyHolder(run.run_id, request.fingerprint, facts.idempotency_expires_at)
+            idempotency.hold(tx, job.job_id, key, holder)
+        return Triggering(run, idempotency_hit=False, payload=request.payload)
+
+
+def open_job(tx: Transaction, job_id: str, slug: str | None = None) -> Job:
+    """Return a job that takes new runs.
+
+    Raises:
+        JobNotFound: it is not there, no more there, or has another slug by now.
+        JobDisabled: it is there and takes none.
+    """
+    job = tx.state(job_id)
+    if not isinstance(job, Job) or job.deleted or (slug is not None and job.settings.slug != slug):
+        raise JobNotFound(f"there is no job {slug or job_id!r} in this project")
+    if not job.settings.enabled:
+        raise JobDisabled(f"the job {job.settings.slug!r} is disabled; enable it to trigger runs")
+    return job
+
+
+def triggered(job: Job, request: TriggerRequest, at: datetime, triggered_by: str, actor: str) -> e.Triggered:
+    """Return the facts of a new run: what the request says, over what the job says."""
+    settings = job.settings
+    tags = {**(settings.tags or {}), **(request.tags or {})}
+    if len(tags) > MAX_TAGS:
+        raise Invalid(f"a run has at most {MAX_TAGS} tags, the job's and the request's make {len(tags)}")
+    metadata = {**(settings.default_run_metadata or {}), **(request.metadata or {})}
+    due_at = request.scheduled_at
+    if request.delay_secs:
+        due_at = at + timedelta(seconds=request.delay_secs)
+    key = request.idempotency_key
+    life = timedelta(seconds=request.idempotency_ttl_secs)
+    return e.Triggered(
+        job_id=job.job_id,
+        job_slug=settings.slug,
+        job_version=job.version,
+        triggered_by=triggered_by,
+        policy=policy_of(job, request.overrides),
+        queue=settings.queue_name,
+        payload=request.payload,
+        priority=request.priority,
+        due_at=due_at if due_at is not None and due_at > at else None,
+        ttl_secs=request.ttl_secs if request.ttl_secs is not None else settings.run_ttl_secs,
+        tags=tags or None,
+        metadata=metadata or None,
+        concurrency_key=request.concurrency_key,
+        idempotency_key=key,
+        idempotency_fingerprint=None if key is None else request.fingerprint,
+        idempotency_expires_at=None if key is None else at + life,
+        parent_run_id=request.parent_run_id,
+        overrides=request.overrides or None,
+        debug_mode=request.debug_mode,
+        created_by=actor,
+    )
+
+
+def policy_of(job: Job, overrides: Mapping[str, Any] | None) -> RetryPolicy:
+    """Return the job's retry policy with a run's own wishes laid over it."""
+    policy = job.settings.retry_policy
+    if not overrides:
+        return policy
+    names = {
+        "max_attempts_override": "max_attempts",
+        "timeout_secs_override": "timeout_secs",
+        "retry_backoff": "strategy",
+        "retry_initial_delay_secs": "initial_delay_secs",
+        "retry_max_delay_secs": "max_delay_secs",
+    }
+    return replace(policy, **{names[name]: value for name, value in overrides.items() if name in names})

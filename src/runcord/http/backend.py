@@ -1,0 +1,110 @@
+"""Everything that the surfaces stand on, put together: the committer with its views, the tail, the queue, the pools."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+
+from runcord.errors import Unavailable
+from runcord.handling.event_waits import EventWaits
+from runcord.handling.idempotency import IdempotencyKeys
+from runcord.http.credentials import Credentials
+from runcord.http.run_tokens import RunTokens, token_secret
+from runcord.ledger.committer import Committer
+from runcord.ledger.database import reader_pool, service_pool
+from runcord.ledger.hub import Hub
+from runcord.ledger.tail import Tail
+from runcord.ledger.transaction import Row
+from runcord.queue.desk import ClaimDesk
+from runcord.queue.leases import Leases
+from runcord.queue.scheduler import Scheduler
+from runcord.settings import Settings
+from runcord_projections.job_view import JobView
+from runcord_projections.run_view import RunView
+
+Pool = AsyncConnectionPool[psycopg.AsyncConnection[Row]]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What request handlers use."""
+
+    settings: Settings
+    committer: Committer
+    hub: Hub
+    tail: Tail
+    desk: ClaimDesk
+    scheduler: Scheduler
+    readers: Pool
+    service: Pool
+    credentials: Credentials
+    run_tokens: RunTokens
+
+    async def read(self, statement: bytes, params: Mapping[str, Any]) -> list[Row]:
+        """Run a query on a read connection.
+
+        Raises:
+            Unavailable: no connection was free within two seconds, or the database is away.
+        """
+        return await _fetch(self.readers, statement, params)
+
+    async def touch(self, statement: bytes, params: Mapping[str, Any]) -> list[Row]:
+        """Run a statement that writes rows that are no events (leases, keys). Raises as `read` does."""
+        return await _fetch(self.service, statement, params)
+
+
+async def _fetch(pool: Pool, statement: bytes, params: Mapping[str, Any]) -> list[Row]:
+    try:
+        async with pool.connection() as conn:
+            cursor = await conn.execute(statement, params)
+            return await cursor.fetchall() if cursor.description else []
+    except (PoolTimeout, TooManyRequests) as error:
+        raise Unavailable("all database connections are busy; try again shortly") from error
+    except psycopg.OperationalError as error:
+        raise Unavailable from error
+
+
+@asynccontextmanager
+async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
+    """Open everything for one server process, and close it in order: the queue first, the committer last."""
+    hub = Hub()
+    tail = Tail(dsn, hub)
+    committer = Committer(
+        dsn,
+        views=(RunView(), JobView()),
+        projections=(Leases(), IdempotencyKeys(), EventWaits()),
+        writers=settings.writers,
+        on_commit=tail.committed,
+    )
+    async with AsyncExitStack() as stack:
+        readers = await stack.enter_async_context(reader_pool(dsn, settings.readers))
+        service = await stack.enter_async_context(service_pool(dsn, 4))
+        committer.start()
+        stack.push_async_callback(asyncio.to_thread, committer.close)
+        scheduler = Scheduler(service, committer)
+        async with service.connection() as conn:
+            secret = await token_secret(conn, settings)
+        for job in (tail.run(), scheduler.run()):
+            task = asyncio.create_task(job)
+            stack.push_async_callback(_stop, task)
+        yield Backend(
+            settings=settings,
+            committer=committer,
+            hub=hub,
+            tail=tail,
+            desk=ClaimDesk(committer, hub, service),
+            scheduler=scheduler,
+            readers=readers,
+            service=service,
+            credentials=Credentials(service),
+            run_tokens=RunTokens(secret),
+        )
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,96 @@
+"""Run tokens: what lets a worker speak for one attempt of one run, and for nothing else.
+
+A JWT, HS256: `sub` the run, `prj` its project, `attempt` the attempt, `fence` the claim (absent in the token of a
+trigger, which speaks for the first attempt whoever claims it), `iat`, `exp`. It outlives leases by far, so that a
+late worker hears that it is late (409) and not that it is unknown (401).
+"""
+
+import secrets
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import jwt
+from psycopg import AsyncConnection
+
+from runcord.clock import unix_now
+from runcord.errors import Unauthenticated
+from runcord.ledger.transaction import Row
+from runcord.run.commands import Claim
+from runcord.run.state import Run
+from runcord.settings import Settings
+from runcord.sql import load
+
+SQL = load("runcord.sql", "queries/access.sql")
+
+LIFE_SECS = 30 * 24 * 3600
+
+_ISSUER = "runcord:run"
+
+
+@dataclass(frozen=True)
+class RunToken:
+    """What a token says."""
+
+    project_id: str
+    run_id: str
+    claim: Claim
+
+
+class RunTokens:
+    """Signs and reads run tokens with the installation's secret."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._read = lru_cache(4096)(self._decode)
+
+    def sign(self, project_id: str, run: Run, *, claimed: bool) -> str:
+        """Return a token for the run's present attempt; `claimed` binds it to the present claim as well."""
+        now = unix_now()
+        claims: dict[str, Any] = {
+            "iss": _ISSUER,
+            "prj": project_id,
+            "sub": run.run_id,
+            "attempt": run.attempt,
+            "iat": now,
+            "exp": now + LIFE_SECS,
+        }
+        if claimed:
+            claims["fence"] = run.fence
+        return jwt.encode(claims, self._secret, algorithm="HS256")  # pyright: ignore[reportUnknownMemberType]
+
+    def read(self, token: str) -> RunToken:
+        """Return what the token says.
+
+        Raises:
+            Unauthenticated: it is not ours, was changed, or has expired.
+        """
+        try:
+            claims = self._read(token)
+        except jwt.InvalidTokenError as error:
+            raise Unauthenticated(
+                "the run token is not valid: use the one that the claim of the run came with"
+            ) from error
+        if claims["exp"] <= unix_now():
+            raise Unauthenticated("the run token has expired")
+        claim = Claim(attempt=claims["attempt"], fence=claims.get("fence"))
+        return RunToken(project_id=claims["prj"], run_id=claims["sub"], claim=claim)
+
+    def _decode(self, token: str) -> dict[str, Any]:
+        return jwt.decode(  # pyright: ignore[reportUnknownMemberType]
+            token,
+            self._secret,
+            algorithms=["HS256"],
+            issuer=_ISSUER,
+            options={"require": ["exp", "iat", "sub", "prj", "attempt"]},
+        )
+
+
+async def token_secret(conn: AsyncConnection[Row], settings: Settings) -> bytes:
+    """Return the secret of the settings, else the one in the database, which is made when it is missing."""
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value().encode()
+    await conn.execute(SQL["offer_secret"], {"name": "run_tokens", "secret": secrets.token_bytes(32)})
+    row = await (await conn.execute(SQL["secret"], {"name": "run_tokens"})).fetchone()
+    assert row is not None
+    return bytes(row[0])

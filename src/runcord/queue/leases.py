@@ -1,0 +1,76 @@
+"""Leases: a worker's right to work on one attempt until a deadline.
+
+A lease is a row, not an event: it begins with the claim, heartbeats move it without touching the ledger, it ends
+with the attempt, and one that runs out becomes an event (`queue.scheduler`).
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from runcord.ledger.transaction import Row
+from runcord.ledger.view import Change, Statement
+from runcord.run.state import Run
+from runcord.sql import load
+
+SQL = load("runcord.sql", "queries/queue.sql")
+
+
+class Leases:
+    """The inline projection `leases`: which attempts are live, and until when at the least."""
+
+    def save(self, project_id: str, changes: Sequence[Change]) -> Iterator[Statement]:
+        """Return one statement for the leases that begin or change, one for those that end."""
+        granted = [change for change in changes if isinstance(change.after, Run) and _begins(change)]
+        ended = [change for change in changes if isinstance(change.after, Run) and _ends(change)]
+        if ended:
+            yield SQL["end_leases"], {"project_id": project_id, "run_ids": [c.stream_id for c in ended]}
+        if granted:
+            runs: list[Run] = [change.after for change in granted]
+            yield (
+                SQL["grant_leases"],
+                {
+                    "project_id": project_id,
+                    "run_ids": [run.run_id for run in runs],
+                    "fences": [run.fence for run in runs],
+                    "attempts": [run.attempt for run in runs],
+                    "worker_ids": [run.worker_id for run in runs],
+                    "job_ids": [run.job_id for run in runs],
+                    "concurrency_keys": [run.concurrency_key for run in runs],
+                    "expires_ats": [_expiry(change) for change in granted],
+                    "timeout_ats": [run.timeout_at for run in runs],
+                },
+            )
+
+
+def _begins(change: Change) -> bool:
+    before, after = change.before, change.after
+    if not after.holds_slot:
+        return False
+    return before is None or not before.holds_slot or (before.fence, before.status) != (after.fence, after.status)
+
+
+def _ends(change: Change) -> bool:
+    return change.before is not None and change.before.holds_slot and not change.after.holds_slot
+
+
+def _expiry(change: Change) -> datetime:
+    run: Run = change.after
+    return change.recorded[-1].at + timedelta(seconds=run.lease_secs or 0)
+
+
+async def renew(
+    conn: AsyncConnection[Row], project_id: str, run_id: str, *, attempt: int, fence: int | None, lease_secs: float
+) -> datetime | None:
+    """Move the lease of an attempt and return its new deadline; None when that attempt has no lease (any more)."""
+    params: dict[str, Any] = {
+        "project_id": project_id,
+        "run_id": run_id,
+        "attempt": attempt,
+        "fence": fence,
+        "lease_secs": lease_secs,
+    }
+    row = await (await conn.execute(SQL["renew_lease"], params)).fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,337 @@
+-- The whole truth about Runcord's database. `sql/migrations/` leads here from every earlier schema; a test builds
+-- one database from this file and one from the migrations and compares them.
+--
+-- Every table belongs to a project: `project_id` leads every primary and unique key, so that the same schema can be
+-- distributed by `project_id` (Citus). No sequences, no triggers, no extensions; keys compare bytewise.
+--
+--   projects          who has a ledger here
+--   api_keys          who may speak for a project (hashed)
+--   ledger_heads      the tip of each ledger: its lock, its counter and the last digest of its chain
+--   events            the ledgers themselves: append-only, written by ledger_append() alone
+--   runs, jobs        inline views: the state that commands are decided on, written in the command's transaction
+--   leases            the live attempts and until when their workers may work on them
+--   idempotency_keys  which run answers for a key, and until when
+--   event_waits       which run waits, or waited, for an event key
+--   server_secrets    not a project's: what this installation signs run tokens with
+
+create table projects (
+    project_id text collate "C" not null primary key,
+    name text not null,
+    created_at timestamptz not null default clock_timestamp()
+);
+
+create table api_keys (
+    project_id text collate "C" not null references projects,
+    key_id text collate "C" not null,
+    name text not null,
+    key_hash bytea not null,
+    key_prefix text not null,
+    scopes text[] not null,
+    created_at timestamptz not null default clock_timestamp(),
+    expires_at timestamptz,
+    revoked_at timestamptz,
+    primary key (project_id, key_id)
+);
+create index api_keys_hash on api_keys (key_hash);
+
+create table server_secrets (
+    name text collate "C" not null primary key,
+    secret bytea not null
+);
+
+create table ledger_heads (
+    project_id text collate "C" not null primary key references projects,
+    position bigint not null default 0,
+    digest bytea not null,
+    recorded_at timestamptz not null default '-infinity'
+) with (fillfactor = 10);
+
+create table events (
+    project_id text collate "C" not null,
+    position bigint not null,
+    stream_id text collate "C" not null,
+    version integer not null,
+    event_id uuid not null,
+    type text collate "C" not null,
+    recorded_at timestamptz not null,
+    data bytea not null,
+    metadata bytea not null,
+    digest bytea not null,
+    primary key (project_id, position),
+    unique (project_id, stream_id, version)
+);
+
+-- Every event as JSON, for anyone with psql.
+create view event_log as
+select
+    project_id,
+    position,
+    stream_id,
+    version,
+    event_id,
+    type,
+    recorded_at,
+    convert_from(data, 'UTF8')::jsonb as data,
+    convert_from(metadata, 'UTF8')::jsonb as metadata,
+    encode(digest, 'hex') as digest
+from events;
+
+create table runs (
+    project_id text collate "C" not null,
+    run_id text collate "C" not null,
+    version integer not null,
+    position bigint not null,
+    created_position bigint not null,
+    status text collate "C" not null,
+    job_id text collate "C" not null,
+    queue text collate "C" not null,
+    priority smallint not null,
+    due_at timestamptz not null,
+    wake_at timestamptz,
+    concurrency_key text collate "C",
+    parent_run_id text collate "C",
+    batch_id text collate "C",
+    triggered_by text collate "C" not null,
+    state bytea not null,
+    payload bytea,
+    result bytea,
+    primary key (project_id, run_id)
+);
+-- Claims: the queue of one job in its order.
+create index runs_ready on runs (project_id, job_id, priority desc, due_at, created_position) where status = 'queued';
+-- The scheduler: what has to be woken next, in all projects.
+create index runs_wake on runs (wake_at) where wake_at is not null;
+create index runs_created on runs (project_id, created_position desc);
+create index runs_status on runs (project_id, status, created_position desc);
+create index runs_job on runs (project_id, job_id, created_position desc);
+create index runs_children on runs (project_id, parent_run_id, created_position) where parent_run_id is not null;
+create index runs_batch on runs (project_id, batch_id, created_position) where batch_id is not null;
+
+create table jobs (
+    project_id text collate "C" not null,
+    job_id text collate "C" not null,
+    version integer not null,
+    position bigint not null,
+    created_position bigint not null,
+    slug text collate "C" not null,
+    deleted boolean not null,
+    enabled boolean not null,
+    max_concurrency integer,
+    max_concurrency_per_key integer,
+    version_policy text collate "C" not null,
+    state bytea not null,
+    primary key (project_id, job_id)
+);
+-- Claims: the jobs that may be closed to them.
+create index jobs_limited on jobs (project_id)
+    where not enabled or max_concurrency is not null or max_concurrency_per_key is not null;
+create unique index jobs_slug on jobs (project_id, slug) where not deleted;
+create index jobs_created on jobs (project_id, created_position desc) where not deleted;
+
+create table leases (
+    project_id text collate "C" not null,
+    run_id text collate "C" not null,
+    fence integer not null,
+    attempt integer not null,
+    worker_id text not null,
+    job_id text collate "C" not null,
+    concurrency_key text collate "C",
+    expires_at timestamptz not null,
+    timeout_at timestamptz,
+    primary key (project_id, run_id)
+) with (fillfactor = 70);
+create index leases_slots on leases (project_id, job_id, concurrency_key);
+create index leases_deadline on leases (least(expires_at, timeout_at));
+
+create table idempotency_keys (
+    project_id text collate "C" not null,
+    job_id text collate "C" not null,
+    key text collate "C" not null,
+    run_id text collate "C" not null,
+    fingerprint text not null,
+    expires_at timestamptz not null,
+    primary key (project_id, job_id, key)
+);
+create index idempotency_keys_expiry on idempotency_keys (expires_at);
+
+create table event_waits (
+    project_id text collate "C" not null,
+    event_key text collate "C" not null,
+    run_id text collate "C" not null,
+    trigger_id text collate "C" not null,
+    status text collate "C" not null,
+    waits_until timestamptz,
+    settled_at timestamptz,
+    payload bytea,
+    primary key (project_id, event_key)
+);
+
+-- The time of the ledgers. A session may set `runcord.now` to run at another time: tests do.
+create function ledger_now() returns timestamptz
+language plpgsql stable parallel safe as $$
+begin
+    return coalesce(nullif(current_setting('runcord.now', true), '')::timestamptz, clock_timestamp());
+end
+$$;
+
+-- Opens the ledger of a project. The chain begins with a digest of the project's name.
+create function ledger_open(p_project_id text) returns void
+language plpgsql as $$
+begin
+    insert into ledger_heads (project_id, digest)
+    values (p_project_id, sha256(convert_to('runcord ledger of ' || p_project_id, 'UTF8')))
+    on conflict do nothing;
+end
+$$;
+
+-- The one door to the log. Gives positions and times, chains the digests and inserts the events, all or none.
+-- The arrays run in parallel, one element an event, in the order of the ledger. `p_at` is the time that the events
+-- were decided at; it is moved forward if the ledger has seen a later one. Returns the last position.
+--
+-- Errors: RC001 no such ledger, RC002 a stream is not at the version before the first one given for it.
+create function ledger_append(
+    p_project_id text,
+    p_at timestamptz,
+    p_stream_ids text[],
+    p_versions integer[],
+    p_event_ids uuid[],
+    p_types text[],
+    p_data bytea[],
+    p_metadata bytea[]
+) returns bigint
+language plpgsql as $$
+declare
+    v_head ledger_heads%rowtype;
+    v_count constant integer := cardinality(p_stream_ids);
+    v_at timestamptz;
+    v_at_bytes bytea;
+    v_digest bytea;
+    v_digests bytea[] := '{}';
+    v_misfit record;
+    v_event record;
+begin
+    select * into v_head from ledger_heads where project_id = p_project_id for update;
+    if not found then
+        raise exception 'project % has no ledger', p_project_id using errcode = 'RC001';
+    end if;
+
+    -- Under the head's lock nobody else appends, so what is read here stays true until the commit.
+    select u.stream_id, u.first_version, p.version as present into v_misfit
+    from (
+        select g.stream_id, min(g.version) as first_version, max(g.version) as last_version,
+            count(distinct g.version) as versions, count(*) as events
+        from unnest(p_stream_ids, p_versions) as g (stream_id, version)
+        group by g.stream_id
+    ) u
+    left join lateral (
+        select e.version from events e
+        where e.project_id = p_project_id and e.stream_id = u.stream_id
+        order by e.version desc
+        limit 1
+    ) p on true
+    where u.versions <> u.events
+        or u.last_version - u.first_version + 1 <> u.events
+        or (p.version is null and u.first_version not in (0, 1))
+        or p.version <> u.first_version - 1
+    limit 1;
+    if found then
+        raise exception 'stream % is at version %, it cannot be continued with version %',
+            v_misfit.stream_id, coalesce(v_misfit.present, 0), v_misfit.first_version using errcode = 'RC002';
+    end if;
+
+    v_at := greatest(v_head.recorded_at, coalesce(p_at, ledger_now()));
+    v_at_bytes := int8send((extract(epoch from v_at) * 1000000)::bigint);
+    v_digest := v_head.digest;
+    -- Rows, not subscripts: finding element i of an array of texts costs i steps.
+    for v_event in
+        select * from unnest(p_stream_ids, p_versions, p_event_ids, p_types, p_data, p_metadata)
+            with ordinality as u (stream_id, version, event_id, type, data, metadata, n)
+    loop
+        v_digest := sha256(
+            v_digest || int8send(v_head.position + v_event.n) || v_at_bytes || int4send(v_event.version)
+            || uuid_send(v_event.event_id)
+            || int4send(octet_length(v_event.stream_id)) || convert_to(v_event.stream_id, 'UTF8')
+            || int4send(octet_length(v_event.type)) || convert_to(v_event.type, 'UTF8')
+            || int4send(octet_length(v_event.metadata)) || v_event.metadata
+            || v_event.data
+        );
+        v_digests[v_event.n] := v_digest;
+    end loop;
+
+    insert into events (
+        project_id, position, stream_id, version, event_id, type, recorded_at, data, metadata, digest
+    )
+    select p_project_id, v_head.position + u.n, u.stream_id, u.version, u.event_id, u.type, v_at, u.data, u.metadata,
+        u.digest
+    from unnest(p_stream_ids, p_versions, p_event_ids, p_types, p_data, p_metadata, v_digests)
+        with ordinality as u (stream_id, version, event_id, type, data, metadata, digest, n);
+
+    update ledger_heads
+    set position = v_head.position + v_count, digest = v_digest, recorded_at = v_at
+    where project_id = p_project_id;
+    return v_head.position + v_count;
+end
+$$;
+
+-- The runs that may be claimed now, in the queue's order, at most `p_limit`: priority descending, then the time at
+-- which the run became due, then the order of triggering. `p_closed_keys` are the (job, concurrency key) pairs that may
+-- take no more, as 'job_id/key'. Jobs are visited one by one by skipping through the index, so that what a full or
+-- disabled job has queued is never read.
+create function claim_candidates(
+    p_project_id text,
+    p_at timestamptz,
+    p_limit integer,
+    p_job_ids text[],
+    p_queues text[],
+    p_closed_job_ids text[],
+    p_closed_keys text[]
+) returns table (run_id text, job_id text, concurrency_key text, priority smallint, due_at timestamptz,
+    created_position bigint)
+language plpgsql stable as $$
+#variable_conflict use_column
+declare
+    v_job text := '';
+    v_priority smallint;
+begin
+    loop
+        -- The next lower priority of this job that has anything queued, else the next job.
+        if v_priority is not null then
+            v_priority := (
+                select r.priority from runs r
+                where r.project_id = p_project_id and r.status = 'queued' and r.job_id = v_job
+                    and r.priority < v_priority
+                order by r.priority desc
+                limit 1
+            );
+        end if;
+        if v_priority is null then
+            select r.job_id, r.priority into v_job, v_priority from runs r
+            where r.project_id = p_project_id and r.status = 'queued' and r.job_id > v_job
+            order by r.job_id, r.priority desc
+            limit 1;
+            exit when not found;
+            if v_job = any (p_closed_job_ids) or (p_job_ids is not null and v_job <> all (p_job_ids)) then
+                v_priority := null;
+                continue;
+            end if;
+        end if;
+        return query
+        select r.run_id, r.job_id, r.concurrency_key, r.priority, r.due_at, r.created_position
+        from runs r
+        where r.project_id = p_project_id and r.status = 'queued' and r.job_id = v_job and r.priority = v_priority
+            and r.due_at <= p_at
+            and (p_queues is null or r.queue = any (p_queues))
+            and (r.concurrency_key is null or r.job_id || '/' || r.concurrency_key <> all (p_closed_keys))
+        order by r.due_at, r.created_position
+        limit p_limit;
+    end loop;
+end
+$$;
+
+-- History is never edited: not even the owner of the tables may.
+revoke all on events, ledger_heads from public;
+do $$
+begin
+    execute format('revoke update, delete, truncate on events from %I', current_user);
+end
+$$;
