@@ -104,6 +104,22 @@ def test_heartbeats_keep_a_lease_for_as_long_as_the_handler_works(server: Any, n
     assert server.calls_of("heartbeat")[0] == {"lease_secs": 1}
 
 
+def test_a_lost_heartbeat_does_no_harm_while_the_lease_lasts(
+    server: Any, new_worker: Any, running: Any, refuse: Any
+) -> None:
+    worker = new_worker(lease_secs=1)
+    gate = threading.Event()
+    worker.job("job")(lambda payload: gate.wait(DEADLINE) and "unharmed")
+    run = server.add()
+    with running(worker):
+        server.wait_until(lambda: run.heartbeats >= 4)  # the first lease would be over by now
+        server.faults["heartbeat"] = [refuse(400, "bad_request")]  # what some proxy may say
+        server.wait_until(lambda: not server.faults["heartbeat"] and run.heartbeats >= 6)
+        gate.set()
+        server.wait_until(lambda: run.status == "completed")
+    assert run.result == "unharmed"
+
+
 def test_an_attempt_whose_lease_ran_out_unheard_is_abandoned(
     server: Any, new_worker: Any, running: Any, refuse: Any
 ) -> None:
