@@ -1,0 +1,114 @@
+"""Runs as they were: folded from the record, by the same `evolve` that made the present.
+
+Nothing here reads a view, so what it returns is what the log says, whatever became of the views.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runcord.ledger import mapper
+from runcord.ledger.transaction import Row
+from runcord.ledger.upcasts import UPCASTS
+from runcord.recorded import Recorded
+from runcord.run import events as e
+from runcord.run.evolve import evolve
+from runcord.run.state import Run
+from runcord.run.status import Status
+from runcord.sql import load
+
+SQL = load("runcord.sql", "queries/ledger.sql")
+
+Read = Callable[[bytes, Mapping[str, Any]], Awaitable[list[Row]]]
+"""Runs a query and returns its rows."""
+
+LAST_VERSION = 2**31 - 1
+"""No stream is longer: versions are 32-bit integers."""
+
+PAGE_SIZE = 1000
+
+
+@dataclass(frozen=True)
+class Documents:
+    """What a run was given and what it gave, as JSON bytes; None where there is none, or it is null."""
+
+    payload: bytes | None
+    result: bytes | None
+
+
+async def history(
+    read: Read, project_id: str, run_id: str, *, after: int = 0, until: int = LAST_VERSION, limit: int = PAGE_SIZE
+) -> list[Recorded[e.Event]]:
+    """Return the events of a run whose versions are above `after` and up to `until`, oldest first, at most `limit`."""
+    params = {"project_id": project_id, "stream_id": run_id, "after": after, "until": until, "limit": limit}
+    return [mapper.recorded(row) for row in await read(SQL["stream_events"], params)]
+
+
+async def run_at_version(read: Read, project_id: str, run_id: str, version: int) -> Run | None:
+    """Return the run as its event number `version` left it, or None if it has no such event."""
+    run: Run | None = None
+    async for recorded in _whole_history(read, project_id, run_id, until=min(version, LAST_VERSION)):
+        run = evolve(run, recorded)
+    return run if run is not None and run.version == version else None
+
+
+async def documents(read: Read, project_id: str, run: Run) -> Documents:
+    """Return the payload and the result that a run had when it was as `run` says; any version of it will do."""
+    given = await _event(read, project_id, run.run_id, run.payload_version)
+    # Nothing follows a completion, so it is the last event that can be.
+    ended = await _last_completion(read, project_id, run) if run.status == Status.COMPLETED else None
+    payload = given.payload if isinstance(given, e.Triggered | e.Rescheduled) else None
+    result = None if ended is None else ended.result
+    return Documents(_document(payload), _document(result))
+
+
+async def events_of_types(
+    read: Read, project_id: str, run_id: str, types: Sequence[type], *, after: int = 0, limit: int = PAGE_SIZE
+) -> list[Recorded[Any]]:
+    """Return the events of a run above version `after` that are of these types, oldest first, at most `limit`."""
+    params = {"stream_id": run_id, "types": _stored_names(types), "after": after, "limit": limit}
+    rows = await read(SQL["stream_events_of_types"], {"project_id": project_id, **params})
+    return [mapper.recorded(row) for row in rows]
+
+
+async def events_of_types_descending(
+    read: Read, project_id: str, run_id: str, types: Sequence[type], *, before: int, limit: int = PAGE_SIZE
+) -> list[Recorded[Any]]:
+    """Return the events of a run below version `before` that are of these types, newest first, at most `limit`."""
+    params = {"stream_id": run_id, "types": _stored_names(types), "before": before, "limit": limit}
+    rows = await read(SQL["stream_events_of_types_descending"], {"project_id": project_id, **params})
+    return [mapper.recorded(row) for row in rows]
+
+
+async def _whole_history(read: Read, project_id: str, run_id: str, until: int) -> AsyncIterator[Recorded[e.Event]]:
+    after = 0
+    while page := await history(read, project_id, run_id, after=after, until=until):
+        for recorded in page:
+            yield recorded
+        after = page[-1].version
+
+
+async def _event(read: Read, project_id: str, run_id: str, version: int) -> e.Event | None:
+    found = await history(read, project_id, run_id, after=version - 1, until=version, limit=1)
+    return found[0].event if found else None
+
+
+async def _last_completion(read: Read, project_id: str, run: Run) -> e.Completed | None:
+    found = await events_of_types_descending(
+        read, project_id, run.run_id, (e.Completed,), before=run.version + 1, limit=1
+    )
+    return found[0].event if found else None
+
+
+def _stored_names(types: Sequence[type]) -> list[str]:
+    """Return the names of all released versions of the types: what a database says of old events is their old name."""
+    stems = {_stem(name) for name, cls in mapper.REGISTRY.items() if cls in types}
+    return [name for name in (*mapper.REGISTRY, *UPCASTS) if _stem(name) in stems]
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".v")[0]
+
+
+def _document(value: Any) -> bytes | None:
+    return None if value is None else mapper.to_json(value)
