@@ -1,0 +1,133 @@
+"""From an operation to an ASGI endpoint: authenticate, read, validate, call, answer."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runcord.errors import Forbidden, IllegalTransition, InternalError, Invalid, NotFound, RuncordError, Unauthenticated
+from runcord.http.backend import Backend
+from runcord.http.body import parse_json, read_body, validate
+from runcord.http.credentials import Key
+from runcord.http.operation import Answer, Call, Operation
+from runcord.http.problems import problem, problem_headers, status_of
+from runcord.http.run_tokens import RunToken
+from runcord.ids import new_id
+
+log = structlog.get_logger(__name__)
+
+_JSON = "application/json"
+_MAX_REQUEST_ID = 128
+
+SECURITY_HEADERS = {
+    "X-API-Version": "v1",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+    """Return the ASGI endpoint of an operation."""
+
+    async def respond(request: Request) -> Response:
+        request_id = request_id_of(request)
+        try:
+            call = await _prepare(operation, request, request_id)
+            return render(await operation.handle(call), request_id)
+        except RuncordError as error:
+            status = status_of(error)
+            if isinstance(error, IllegalTransition) and operation.refusal_status is not None:
+                status = operation.refusal_status
+            return refuse(error, request_id, status)
+        except Exception:
+            log.exception("request_failed", operation=operation.operation_id, request_id=request_id)
+            return refuse(InternalError(), request_id, 500)
+
+    return respond
+
+
+def request_id_of(request: Request) -> str:
+    """Return the request's id: the caller's own, if it is a sane one, so that logs of both sides meet."""
+    given = request.headers.get("x-request-id", "")
+    return given if 0 < len(given) <= _MAX_REQUEST_ID and given.isprintable() and given.isascii() else new_id("req")
+
+
+def render(answer: Answer, request_id: str) -> Response:
+    """Return the response for an answer."""
+    headers = {**SECURITY_HEADERS, "X-Request-ID": request_id, **answer.headers}
+    if answer.position is not None:
+        headers["Runcord-Position"] = str(answer.position)
+    if answer.version is not None:
+        headers["ETag"] = f'"{answer.version}"'
+    if answer.status == 204:
+        return Response(None, 204, headers)
+    return Response(dump(answer.body), answer.status, headers, _JSON)
+
+
+def refuse(error: RuncordError, request_id: str, status: int) -> Response:
+    """Return the response for an error."""
+    headers = {**SECURITY_HEADERS, "X-Request-ID": request_id, **problem_headers(status)}
+    return Response(dump(problem(error, request_id, status)), status, headers, _JSON)
+
+
+def dump(body: Any) -> bytes:
+    """Return JSON bytes; times in RFC 3339, UTC, with `Z`."""
+    return orjson.dumps(body, option=orjson.OPT_UTC_Z)
+
+
+async def _prepare(operation: Operation, request: Request, request_id: str) -> Call:
+    backend: Backend = request.app.state.backend
+    _refuse_nul_in_path(request)
+    key, token = await _authenticate(operation, request, backend)
+    body = query = None
+    if operation.query is not None:
+        query = validate(operation.query, _query_values(operation, request), "the query")
+    if operation.body is not None:
+        settings = backend.settings
+        limit = settings.max_body_bytes * operation.body_limit_factor
+        value = parse_json(await read_body(request, limit, settings.request_timeout_secs))
+        body = validate(operation.body, value, "the body")
+    return Call(request, backend, request_id, key, token, body, query)
+
+
+async def _authenticate(operation: Operation, request: Request, backend: Backend) -> tuple[Key | None, RunToken | None]:
+    if operation.access == "public":
+        return None, None
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
+        raise Unauthenticated
+    secret = secret.strip()
+    if secret.startswith("eyJ"):  # the beginning of every JWT
+        if operation.access != "run":
+            raise Forbidden("a run token speaks for its run under /sdk/v1 only: use an API key here")
+        token = backend.run_tokens.read(secret)
+        if token.run_id != request.path_params.get("run_id"):
+            raise Forbidden("this run token belongs to another run")
+        return None, token
+    key = await backend.credentials.find(secret)
+    if operation.scope is not None:
+        key.require(operation.scope)
+    return key, None
+
+
+def _query_values(operation: Operation, request: Request) -> dict[str, Any]:
+    """Return the query as the model wants it: lists for members that are lists, else the last value."""
+    assert operation.query is not None
+    values: dict[str, Any] = {}
+    for name in request.query_params:
+        given = request.query_params.getlist(name)
+        if any("\0" in value for value in given):
+            raise Invalid(f"the query parameter {name!r} must not contain NUL")
+        field = operation.query.model_fields.get(name)
+        values[name] = given if field is not None and "list" in str(field.annotation) else given[-1]
+    return values
+
+
+def _refuse_nul_in_path(request: Request) -> None:
+    if any("\0" in str(value) for value in request.path_params.values()):
+        raise NotFound("there is nothing under this path")

@@ -1,0 +1,135 @@
+"""Operations: each route declared once, for the router, the validation and the OpenAPI document alike."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
+
+from runcord.errors import Invalid
+from runcord.http.backend import Backend
+from runcord.http.credentials import Key
+from runcord.http.run_tokens import RunToken
+from runcord.ledger.transaction import Context
+from runcord.run.commands import Claim
+
+M = TypeVar("M", bound=BaseModel)
+
+Access = Literal["key", "run", "public"]
+"""Who may call: an API key with the operation's scope; that, or the token of the run in the path; anybody."""
+
+
+class Body(BaseModel):
+    """A request body: unknown members are refused, because a misspelt one would silently do nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Query(BaseModel):
+    """Query parameters: unknown ones are passed over, as clients and proxies add their own."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a handler returns: `body` is anything that orjson writes, or nothing."""
+
+    body: Any = None
+    status: int = 200
+    position: int | None = None
+    """The ledger's position after a command, for `Runcord-Position`."""
+    version: int | None = None
+    """The version of the run or job in the body, for `ETag`."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, authenticated and validated."""
+
+    request: Request
+    backend: Backend
+    request_id: str
+    key: Key | None = None
+    token: RunToken | None = None
+    given_body: BaseModel | None = None
+    given_query: BaseModel | None = None
+
+    @property
+    def project_id(self) -> str:
+        """The project that the credential belongs to; there is no other way to name one."""
+        if self.token is not None:
+            return self.token.project_id
+        return cast(Key, self.key).project_id
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        """The parameters of the path."""
+        return self.request.path_params
+
+    @property
+    def actor(self) -> str:
+        """Who calls, as the ledger names it."""
+        if self.token is not None:
+            return f"run:{self.token.run_id}"
+        return cast(Key, self.key).actor
+
+    @property
+    def context(self) -> Context:
+        """What every event that comes of this call says about it."""
+        return Context(
+            actor=self.actor,
+            request_id=self.request_id,
+            trace=self.request.headers.get("traceparent", "")[:128] or None,
+        )
+
+    @property
+    def claim(self) -> Claim:
+        """Which attempt the caller speaks for: its run token's, or the one in `X-Runcord-Attempt`."""
+        claim = self.token.claim if self.token is not None else Claim()
+        given = self.request.headers.get("x-runcord-attempt")
+        if given is None:
+            return claim
+        if not (given.isascii() and given.isdigit() and 1 <= len(given) <= 9):
+            raise Invalid("X-Runcord-Attempt must be a number of an attempt: 1, 2, 3 …")
+        return Claim(attempt=int(given), fence=claim.fence)
+
+    def body(self, model: type[M]) -> M:
+        """Return the validated body; `model` is the one that the operation declares."""
+        assert isinstance(self.given_body, model)
+        return self.given_body
+
+    def query(self, model: type[M]) -> M:
+        """Return the validated query parameters; `model` is the one that the operation declares."""
+        assert isinstance(self.given_query, model)
+        return self.given_query
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One route. The docstring of `handle` is its description; `summary` is a few words."""
+
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    path: str
+    """Starlette's syntax: `/v1/runs/{run_id}`."""
+    handle: Callable[[Call], Awaitable[Answer]]
+    summary: str
+    tag: str
+    scope: str | None = None
+    access: Access = "key"
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    answer: Any = None
+    """The model or type of the answer's body, for the OpenAPI document."""
+    status: int = 200
+    refusal_status: int | None = None
+    """The status for an illegal transition, where the dialect's is not 409."""
+    body_limit_factor: int = 1
+    """How many times the usual size a body may have: for calls about many runs."""
+
+    @property
+    def operation_id(self) -> str:
+        """The name of the handler."""
+        return self.handle.__name__
