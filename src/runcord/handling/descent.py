@@ -46,7 +46,7 @@ class SpawnRun:
         )
         facts = triggered(job, self.request, tx.at, "spawn", self.context.actor)
         facts = replace(facts, parent_run_id=parent.run_id, parent_waits=self.await_completion)
-        return Triggering(tx.record(child_id, facts), idempotency_hit=False, payload=self.request.payload)
+        return Triggering(tx.create(child_id, facts), idempotency_hit=False, payload=self.request.payload)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class ContinueRun:
             continuation_of=run.run_id,
             lineage_depth=run.lineage_depth + 1,
         )
-        return Triggering(tx.record(self.new_run_id, facts), idempotency_hit=False, payload=payload)
+        return Triggering(tx.create(self.new_run_id, facts), idempotency_hit=False, payload=payload)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class ReplayRun:
             replay_checkpoint=self.from_checkpoint,
             debug_mode=run.debug_mode or self.from_checkpoint is not None,
         )
-        return Triggering(tx.record(self.new_run_id, facts), idempotency_hit=False, payload=payload)
+        return Triggering(tx.create(self.new_run_id, facts), idempotency_hit=False, payload=payload)
 
 
 def copy_of(run: Run, payload: Any, triggered_by: str, actor: str) -> e.Triggered:

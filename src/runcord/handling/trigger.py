@@ -89,7 +89,7 @@ class TriggerRuns:
         facts = triggered(job, request, tx.at, self.triggered_by, self.context.actor)
         if self.batch_id is not None:
             facts = replace(facts, batch_id=self.batch_id)
-        run: Run = tx.record(request.run_id, facts)
+        run: Run = tx.create(request.run_id, facts)
         if key is not None:
             assert facts.idempotency_expires_at is not None
             holder = idempotency.KeyHolder(run.run_id, request.fingerprint, facts.idempotency_expires_at)

@@ -173,6 +173,11 @@ class Transaction:
 
     # --- writing --------------------------------------------------------------------------------------
 
+    def create(self, stream_id: str, *events: Any) -> Any:
+        """Begin a stream whose id is new, so that nothing has to be looked up; return its state."""
+        self._streams.setdefault(stream_id, None)
+        return self.record(stream_id, *events)
+
     def record(self, stream_id: str, *events: Any) -> Any:
         """Append events to a stream and return its state after them."""
         self.state(stream_id)
