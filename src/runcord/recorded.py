@@ -1,16 +1,14 @@
 """The envelope of an event: what happened, to which stream, as its which version, when and because of whom."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 E_co = TypeVar("E_co", covariant=True)
 
 
-@dataclass(frozen=True)
-class Recorded(Generic[E_co]):
+class Recorded(NamedTuple, Generic[E_co]):
     """One event in its place in the ledger.
 
     `position` counts 1, 2, 3 … in the project's ledger, `version` in the event's stream, both without a hole.

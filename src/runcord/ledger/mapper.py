@@ -5,9 +5,9 @@ compact JSON: fields that have their default value are left out, so that history
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 import orjson
 from pydantic import TypeAdapter
@@ -24,7 +24,10 @@ _JSON_OPTIONS = orjson.OPT_UTC_Z
 
 
 class Codec(Generic[T]):
-    """Turns instances of one dataclass into compact JSON and back."""
+    """Turns instances of one dataclass into compact JSON and back.
+
+    Left out is what equals its field's default, and None, which is every optional field's default.
+    """
 
     def __init__(self, cls: type[T]) -> None:
         self._adapter = TypeAdapter(cls)
@@ -42,15 +45,34 @@ class Codec(Generic[T]):
         return self._adapter.validate_json(data)
 
 
+@dataclass(frozen=True)
+class _Shape:
+    """What is needed to write a dataclass compactly: the defaults, and which fields hold dataclasses."""
+
+    defaults: Mapping[str, Any]
+    nested: frozenset[str]
+
+
 @cache
-def _defaults(cls: type) -> Mapping[str, Any]:
-    return {f.name: f.default if f.default is not MISSING else MISSING for f in fields(cls)}
+def _shape(cls: type) -> _Shape:
+    return _Shape(
+        defaults={f.name: f.default for f in fields(cls)},
+        nested=frozenset(f.name for f in fields(cls) if _holds_dataclass(get_type_hints(cls)[f.name])),
+    )
+
+
+def _holds_dataclass(hint: Any) -> bool:
+    return is_dataclass(hint) or any(_holds_dataclass(part) for part in get_args(hint))
 
 
 def _compact(value: Any) -> dict[str, Any]:
-    cls: type = type(value)  # pyright: ignore[reportUnknownVariableType]
-    defaults = _defaults(cls)
-    return {name: _compact(v) if is_dataclass(v) else v for name, v in value.__dict__.items() if v != defaults[name]}
+    shape = _shape(value.__class__)
+    defaults = shape.defaults
+    members = {name: v for name, v in value.__dict__.items() if v is not None and v != defaults[name]}
+    for name in shape.nested:
+        if name in members:
+            members[name] = _compact(members[name])
+    return members
 
 
 def to_json(value: Any) -> bytes:

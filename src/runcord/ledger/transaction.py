@@ -127,6 +127,7 @@ class Transaction:
         self._answers: dict[Hashable, list[Row]] = {}
         self._memory: dict[Hashable, Any] = {}
         self._context: Context | None = None
+        self._context_members: dict[str, str] = {}
         self._context_bytes = b"{}"
         self._undo = _Undo({}, 0, [])
 
@@ -186,7 +187,6 @@ class Transaction:
             stream = self._streams[stream_id] = Stream(0, None, None)
         self._undo.streams.setdefault(stream_id, (stream.version, stream.after, len(stream.recorded)))
         view = self._views[prefix_of(stream_id)]
-        metadata = self._context.metadata() if self._context else {}
         for event in events:
             stream.version += 1
             recorded = Recorded(
@@ -195,7 +195,7 @@ class Transaction:
                 position=self.base + len(self.events) + 1,
                 at=self.at,
                 event_id=new_event_id(),
-                metadata=metadata,
+                metadata=self._context_members,
                 event=event,
             )
             stream.after = view.evolve(stream.after, recorded)
@@ -241,7 +241,8 @@ class Transaction:
         """Start the next handler."""
         if context is not self._context:
             self._context = context
-            self._context_bytes = to_json(context.metadata())
+            self._context_members = context.metadata()
+            self._context_bytes = to_json(self._context_members)
         self._undo = _Undo({}, len(self.events), [])
 
     def undo(self) -> None:

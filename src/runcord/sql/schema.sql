@@ -285,9 +285,11 @@ create function claim_candidates(
     p_queues text[],
     p_closed_job_ids text[],
     p_closed_keys text[]
-) returns table (run_id text, job_id text, concurrency_key text, priority smallint, due_at timestamptz,
-    created_position bigint)
-language plpgsql stable as $$
+) returns table (
+    run_id text, version integer, state bytea, payload bytea, job_id text, concurrency_key text, priority smallint,
+    due_at timestamptz, created_position bigint
+)
+language plpgsql stable rows 100 as $$
 #variable_conflict use_column
 declare
     v_job text := '';
@@ -316,7 +318,8 @@ begin
             end if;
         end if;
         return query
-        select r.run_id, r.job_id, r.concurrency_key, r.priority, r.due_at, r.created_position
+        select r.run_id, r.version, r.state, r.payload, r.job_id, r.concurrency_key, r.priority, r.due_at,
+            r.created_position
         from runs r
         where r.project_id = p_project_id and r.status = 'queued' and r.job_id = v_job and r.priority = v_priority
             and r.due_at <= p_at

@@ -2,9 +2,9 @@
 -- Runs that may be claimed now, in the queue's order, with the limits of their jobs.
 select
     c.run_id,
-    r.version,
-    r.state,
-    r.payload,
+    c.version,
+    c.state,
+    c.payload,
     c.job_id,
     c.concurrency_key,
     j.max_concurrency,
@@ -37,8 +37,12 @@ from claim_candidates(
         having count(*) >= j.max_concurrency_per_key
     )
 ) c
-join runs r on r.project_id = %(project_id)s and r.run_id = c.run_id
-left join jobs j on j.project_id = %(project_id)s and j.job_id = c.job_id
+left join lateral (
+    select j.max_concurrency, j.max_concurrency_per_key, j.version_policy, j.state
+    from jobs j
+    where j.project_id = %(project_id)s and j.job_id = c.job_id
+    limit 1
+) j on true
 order by c.priority desc, c.due_at, c.created_position
 limit %(limit)s;
 
