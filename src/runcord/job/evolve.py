@@ -19,7 +19,7 @@ def evolve(job: Job | None, recorded: Recorded[e.Event]) -> Job | None:
             job_id=recorded.stream_id,
             version=recorded.version,
             version_id=event.version_id,
-            settings=JobSettings(**_settings(event.settings)),
+            settings=replace(JobSettings(name="", slug=""), **_settings(event.settings)),
             created_at=recorded.at,
             updated_at=recorded.at,
             created_by=event.created_by,
@@ -39,7 +39,7 @@ def evolve(job: Job | None, recorded: Recorded[e.Event]) -> Job | None:
         case e.JobDeleted():
             return replace(job, version=recorded.version, updated_at=recorded.at, deleted=True)
         case e.JobCreated():
-            return job
+            return replace(job, version=recorded.version, updated_at=recorded.at)
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:

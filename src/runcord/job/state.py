@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from runcord.run.retry import MAX_DELAY_SECS, RetryPolicy, Strategy
+from runcord.run.retry import MAX_DELAY_SECS, RetryPolicy, Seconds, Strategy
 
 VersionPolicy = Literal["pin", "latest", "minor"]
 
@@ -26,14 +26,14 @@ class JobSettings:
     tags: Mapping[str, str] | None = None
     default_run_metadata: Mapping[str, str] | None = None
     max_attempts: int = 3
-    timeout_secs: float = 300
+    timeout_secs: Seconds = 300
     max_concurrency: int | None = None
     max_concurrency_per_key: int | None = None
-    run_ttl_secs: float | None = None
+    run_ttl_secs: Seconds | None = None
     retry_strategy: Strategy = "exponential"
-    retry_initial_delay_secs: float = 1
-    retry_max_delay_secs: float = MAX_DELAY_SECS
-    retry_delays_secs: tuple[float, ...] = ()
+    retry_initial_delay_secs: Seconds = 1
+    retry_max_delay_secs: Seconds = MAX_DELAY_SECS
+    retry_delays_secs: tuple[Seconds, ...] = ()
     version_policy: VersionPolicy = "pin"
     backwards_compatible: bool = False
     group_id: str | None = None

@@ -288,7 +288,7 @@ class Resume:
 
 @dataclass(frozen=True)
 class Restart:
-    """Queue the same run again from its beginning, or from its last checkpoint."""
+    """Queue the same run again from its beginning, or from its last checkpoint; without a preset, on what it had."""
 
     machine_preset: str | None = None
 

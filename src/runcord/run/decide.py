@@ -4,11 +4,12 @@ Pure: no clock (`at` is the ledger's time), no dice (commands carry their jitter
 its purpose already fulfilled causes nothing, so that a client may repeat a call whose answer was lost.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from runcord.errors import IllegalTransition, Invalid, LineageTooDeep, StaleAttempt
 from runcord.run import commands as c
 from runcord.run import events as e
+from runcord.run.deadline import later
 from runcord.run.retry import delay_secs
 from runcord.run.state import Run
 from runcord.run.status import REPLAYABLE, Status, may_become
@@ -31,6 +32,8 @@ def decide(command: c.Command, run: Run | None, at: datetime) -> Events:
         Invalid: the command would break a limit.
     """
     if isinstance(command, c.Trigger):
+        if run is not None:
+            raise _refused(run, "be triggered", "it was triggered already")
         return (command.facts,)
     if run is None:
         raise IllegalTransition("a run must be triggered before anything else can happen to it")
@@ -83,7 +86,7 @@ def _work(command: c.WorkerCommand, run: Run, at: datetime) -> Events:
             return (e.Attempted(run.attempt),)
         case c.Release():
             _require(run, {Status.DEQUEUED, Status.EXECUTING}, "be released")
-            return (e.Released(run.attempt, at + timedelta(seconds=command.delay_secs), command.reason),)
+            return (e.Released(run.attempt, later(at, command.delay_secs), command.reason),)
         case c.Wait():
             _require(run, {Status.EXECUTING}, "wait")
             return (e.Waited("worker", reason=command.reason, until=command.until),)
@@ -92,7 +95,7 @@ def _work(command: c.WorkerCommand, run: Run, at: datetime) -> Events:
             return (
                 e.Waited(
                     "event",
-                    until=at + timedelta(seconds=command.timeout_secs),
+                    until=later(at, command.timeout_secs),
                     event_key=command.event_key,
                     trigger_id=command.trigger_id,
                     notify_url=command.notify_url,
@@ -127,9 +130,7 @@ def _work(command: c.WorkerCommand, run: Run, at: datetime) -> Events:
             )
         case c.CallTool():
             return (
-                e.ToolCalled(
-                    command.tool_name, command.status, command.input, command.output, command.duration_ms
-                ),
+                e.ToolCalled(command.tool_name, command.status, command.input, command.output, command.duration_ms),
             )
         case c.SetOutput():
             return (e.OutputSet(command.output_key, command.value, command.schema),)
@@ -164,15 +165,30 @@ def _is_repeated(command: c.WorkerCommand, run: Run) -> bool:
     same_attempt = claim.attempt in (None, run.attempt) and claim.fence in (None, run.fence)
     match command:
         case c.Start():
-            return run.status is Status.EXECUTING and same_attempt and claim is not c.ANY_CLAIM
+            return run.status is Status.EXECUTING and same_attempt and claim != c.ANY_CLAIM
         case c.Complete():
             return run.status is Status.COMPLETED and same_attempt
         case c.Fail():
-            # The failure moved the attempt on, but nobody has claimed the run since.
-            if claim.fence is None or claim.fence != run.fence:
+            # Another error than the last one heard is news from an attempt that is over: a timeout, say, came first.
+            if command.error != run.error:
                 return False
-            retrying = run.status is Status.QUEUED and claim.attempt == run.attempt - 1
-            return retrying or (run.status in {Status.FAILED, Status.DEAD_LETTER} and same_attempt)
+            if run.status in {Status.FAILED, Status.DEAD_LETTER}:
+                return same_attempt
+            # The failure moved the attempt on, but nobody has claimed the run since.
+            moved_on = run.status is Status.QUEUED and claim.attempt == run.attempt - 1
+            return moved_on and claim.fence in (None, run.fence)
+        case c.Release():
+            return run.status is Status.QUEUED and same_attempt and claim != c.ANY_CLAIM
+        case c.Wait():
+            wait = run.wait
+            same_wait = wait is not None and (wait.kind, wait.until) == ("worker", command.until)
+            return same_wait and same_attempt and claim != c.ANY_CLAIM
+        case c.WaitForEvent():
+            same_wait = run.wait is not None and run.wait.event_key == command.event_key
+            return same_wait and same_attempt and claim != c.ANY_CLAIM
+        case c.ResumeWork():
+            # Only the claim itself tells the worker that went on from the next one that took the run.
+            return run.status is Status.EXECUTING and same_attempt and claim.fence is not None
         case _:
             return False
 
@@ -193,7 +209,7 @@ def _spawn(command: c.Spawn, run: Run, at: datetime) -> Events:
         return (spawned,)
     _require(run, {Status.EXECUTING}, "wait for a child")
     secs = command.await_timeout_secs
-    until = None if secs is None else at + timedelta(seconds=secs)
+    until = None if secs is None else later(at, secs)
     return (spawned, e.Waited("child", until=until, child_run_id=command.child_run_id))
 
 
@@ -211,7 +227,7 @@ def _retry(
     run: Run, at: datetime, error: e.Failure, cause: e.FailureCause, jitter: float, after_secs: float | None = None
 ) -> e.Retried:
     secs = delay_secs(run.policy, run.attempt, jitter) if after_secs is None else after_secs
-    return e.Retried(run.attempt, run.attempt + 1, at + timedelta(seconds=secs), error, cause)
+    return e.Retried(run.attempt, run.attempt + 1, later(at, secs), error, cause)
 
 
 # --- what time does -----------------------------------------------------------------------------------
@@ -295,6 +311,8 @@ def _operate(command: c.OperatorCommand, run: Run, at: datetime) -> Events:
             _require(run, REPLAYABLE, "be replayed")
             return (e.Replayed(command.new_run_id),)
         case c.StageReplay():
+            if run.status is Status.REPLAY_STAGED:
+                return ()
             _require(run, {Status.DEAD_LETTER}, "be staged for a replay")
             return (e.ReplayStaged(),)
         case c.ReplayDeadLetter():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from runcord.run.retry import RetryPolicy
+from runcord.run.retry import RetryPolicy, Seconds
 
 Json = Any
 """Any JSON value: opaque to the domain."""
@@ -43,7 +43,7 @@ class Triggered:
     payload: Json = None
     priority: int = 0
     due_at: datetime | None = None
-    ttl_secs: float | None = None
+    ttl_secs: Seconds | None = None
     tags: Mapping[str, str] | None = None
     metadata: Mapping[str, str] | None = None
     concurrency_key: str | None = None
@@ -77,7 +77,7 @@ class Dequeued:
     worker_id: str
     attempt: int
     fence: int
-    lease_secs: float
+    lease_secs: Seconds
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,10 @@ class Progressed:
     """The worker said how far it is."""
 
     TYPE: ClassVar[str] = "run.progressed.v1"
-    percent: float
+    percent: int | float
     message: str | None = None
     step: str | None = None
-    eta_seconds: float | None = None
+    eta_seconds: Seconds | None = None
 
 
 @dataclass(frozen=True)
@@ -351,7 +351,7 @@ class Paused:
 
 @dataclass(frozen=True)
 class Restarted:
-    """The same run is queued again; `machine_preset` is what it should run on."""
+    """The same run is queued again; `machine_preset` is what it runs on from here, None what it ran on before."""
 
     TYPE: ClassVar[str] = "run.restarted.v1"
     machine_preset: str | None = None

@@ -5,11 +5,12 @@ nothing, and an event that a later `decide` would not allow any more still folds
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from runcord.recorded import Recorded
 from runcord.run import events as e
+from runcord.run.deadline import later
 from runcord.run.state import Run, Wait
 from runcord.run.status import Status
 
@@ -30,7 +31,7 @@ def evolve_all(run: Run | None, history: Iterable[Recorded[e.Event]]) -> Run | N
 
 
 def _born(event: e.Triggered, recorded: Recorded[e.Event]) -> Run:
-    due_at = event.due_at or recorded.at
+    due_at = max(event.due_at or recorded.at, recorded.at)
     return Run(
         run_id=recorded.stream_id,
         version=recorded.version,
@@ -134,17 +135,18 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
         case e.Resumed():
             return _queued(at)
         case e.Paused():
-            return _without_attempt_clock() | {"status": Status.PAUSED, "worker_id": None}
+            return _without_attempt_clock() | {"status": Status.PAUSED, "worker_id": None, "lease_secs": None}
         case e.Restarted():
-            return _queued(at) | {"machine_preset": event.machine_preset}
+            return _queued(at) | {"machine_preset": event.machine_preset or run.machine_preset}
         case e.Rescheduled():
             payload = {"payload_version": recorded.version} if event.payload_replaced else {}
+            due_at = max(event.due_at, at)
             return payload | {
-                "status": Status.DELAYED if event.due_at > at else Status.QUEUED,
-                "due_at": event.due_at,
+                "status": Status.DELAYED if due_at > at else Status.QUEUED,
+                "due_at": due_at,
                 "scheduled_at": event.due_at,
                 "next_retry_at": None,
-                "expires_at": _later(max(event.due_at, at), run.ttl_secs),
+                "expires_at": _later(due_at, run.ttl_secs),
             }
         case e.DeadLettered():
             return _ended(Status.DEAD_LETTER, at) | {"error": event.error}
@@ -198,6 +200,7 @@ def _ended(status: Status, at: datetime) -> dict[str, Any]:
     return _without_attempt_clock() | {
         "status": status,
         "finished_at": at,
+        "lease_secs": None,
         "expires_at": None,
         "next_retry_at": None,
     }
@@ -208,4 +211,4 @@ def _without_attempt_clock() -> dict[str, Any]:
 
 
 def _later(start: datetime, secs: float | None) -> datetime | None:
-    return None if secs is None else start + timedelta(seconds=secs)
+    return None if secs is None else later(start, secs)

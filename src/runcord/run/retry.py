@@ -8,6 +8,9 @@ from typing import Literal
 
 Strategy = Literal["exponential", "linear", "fixed", "custom"]
 
+Seconds = int | float
+"""A duration. Both kinds of number, so that one that was stored and is read again gives the same bytes."""
+
 JITTER = 0.2
 """A delay is spread uniformly over ±20 %."""
 
@@ -22,11 +25,11 @@ class RetryPolicy:
     """
 
     max_attempts: int = 3
-    timeout_secs: float = 300
+    timeout_secs: Seconds = 300
     strategy: Strategy = "exponential"
-    initial_delay_secs: float = 1
-    max_delay_secs: float = MAX_DELAY_SECS
-    delays_secs: tuple[float, ...] = ()
+    initial_delay_secs: Seconds = 1
+    max_delay_secs: Seconds = MAX_DELAY_SECS
+    delays_secs: tuple[Seconds, ...] = ()
 
 
 def delay_secs(policy: RetryPolicy, attempt: int, jitter: float) -> float:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from runcord.run.events import Failure, WaitKind
-from runcord.run.retry import RetryPolicy
+from runcord.run.retry import RetryPolicy, Seconds
 from runcord.run.status import FINISHED, SLOT_HOLDING, TERMINAL, Status
 
 
@@ -52,7 +52,7 @@ class Run:
     fence: int = 0
     """How often the run was claimed in its whole life: no two claims share it."""
     scheduled_at: datetime | None = None
-    ttl_secs: float | None = None
+    ttl_secs: Seconds | None = None
     expires_at: datetime | None = None
     """Until when it must be taken; only before it is taken for the first time in a round."""
     dequeued_at: datetime | None = None
@@ -62,7 +62,7 @@ class Run:
     finished_at: datetime | None = None
     next_retry_at: datetime | None = None
     worker_id: str | None = None
-    lease_secs: float | None = None
+    lease_secs: Seconds | None = None
     wait: Wait | None = None
     error: Failure | None = None
     tags: Mapping[str, str] | None = None
