@@ -91,6 +91,10 @@ class IllegalTransition(Conflict):
 
     code = "illegal_transition"
 
+    def __init__(self, message: str | None = None, *, status: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
 
 class StaleAttempt(Conflict):
     """This attempt is no longer the run's current one; nothing was changed."""
@@ -165,6 +169,12 @@ class PayloadInvalid(Invalid):
     """The payload does not match the job's payload schema."""
 
     code = "payload_invalid"
+
+
+class ResultInvalid(Unprocessable):
+    """The result does not match the job's result schema."""
+
+    code = "result_invalid"
 
 
 # --- the ledger ---------------------------------------------------------------------------------------

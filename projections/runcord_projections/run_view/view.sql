@@ -69,11 +69,59 @@ where project_id = %(project_id)s and parent_run_id = %(run_id)s and created_pos
 order by created_position
 limit %(limit)s;
 
+-- is_there --
+-- Whether there is such a run.
+select exists (
+    select from runs
+    where project_id = %(project_id)s and run_id = %(run_id)s
+);
+
+-- lineage --
+-- A chain of continuations: back from a run to its root, then all that came of the root, by depth and age, above a
+-- depth and position.
+with recursive back as (
+    select %(run_id)s::text as run_id, 0 as steps
+    union all
+    select convert_from(e.data, 'UTF8')::jsonb ->> 'continuation_of', b.steps + 1
+    from back b
+    join events e on e.project_id = %(project_id)s and e.stream_id = b.run_id and e.version = 1
+    where convert_from(e.data, 'UTF8')::jsonb ? 'continuation_of'
+),
+family as (
+    (
+        select run_id, 0 as depth
+        from back
+        order by steps desc
+        limit 1
+    )
+    union all
+    select convert_from(e.data, 'UTF8')::jsonb ->> 'continuation_run_id', f.depth + 1
+    from family f
+    join events e on e.project_id = %(project_id)s and e.stream_id = f.run_id and e.type = 'run.continued.v1'
+)
+select r.state, r.payload, r.result, r.position, r.created_position, f.depth
+from family f
+join runs r on r.project_id = %(project_id)s and r.run_id = f.run_id
+where (f.depth, r.created_position) > (%(depth)s, %(after)s)
+order by f.depth, r.created_position
+limit %(limit)s;
+
 -- position_at --
--- The last position of a ledger up to a time.
-select coalesce(max(position), 0)
-from events
-where project_id = %(project_id)s and recorded_at <= %(at)s;
+-- The last position of a ledger up to a time, found by halving: positions have no holes and times never go back.
+with recursive search as (
+    select 0::bigint as low, position as high
+    from ledger_heads
+    where project_id = %(project_id)s
+    union all
+    select
+        case when e.recorded_at <= %(at)s then e.position else s.low end,
+        case when e.recorded_at <= %(at)s then s.high else e.position - 1 end
+    from search s
+    join events e on e.project_id = %(project_id)s and e.position = (s.low + s.high + 1) / 2
+    where s.low < s.high
+)
+select coalesce(max(low), 0)
+from search;
 
 -- count_by_status --
 -- How many runs have each status.

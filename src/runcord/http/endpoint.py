@@ -40,9 +40,8 @@ def endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
             call = await _prepare(operation, request, request_id)
             return render(await operation.handle(call), request_id)
         except RuncordError as error:
-            status = status_of(error)
-            if isinstance(error, IllegalTransition) and operation.refusal_status is not None:
-                status = operation.refusal_status
+            refused = isinstance(error, IllegalTransition)
+            status = operation.status_of_refusal(error.status) if refused else status_of(error)
             return refuse(error, request_id, status)
         except Exception:
             log.exception("request_failed", operation=operation.operation_id, request_id=request_id)
@@ -64,8 +63,8 @@ def render(answer: Answer, request_id: str) -> Response:
         headers["Runcord-Position"] = str(answer.position)
     if answer.version is not None:
         headers["ETag"] = f'"{answer.version}"'
-    if answer.status == 204:
-        return Response(None, 204, headers)
+    if answer.status in {204, 304}:
+        return Response(None, answer.status, headers)
     return Response(dump(answer.body), answer.status, headers, _JSON)
 
 
@@ -111,7 +110,7 @@ async def _authenticate(operation: Operation, request: Request, backend: Backend
         return None, token
     key = await backend.credentials.find(secret)
     if operation.scope is not None:
-        key.require(operation.scope)
+        key.require(operation.scope, *operation.other_scopes)
     return key, None
 
 

@@ -21,9 +21,13 @@ Access = Literal["key", "run", "public"]
 
 
 class Body(BaseModel):
-    """A request body: unknown members are refused, because a misspelt one would silently do nothing."""
+    """A request body.
 
-    model_config = ConfigDict(extra="forbid")
+    Unknown members are refused, because a misspelt one would silently do nothing, and nothing is converted: `"5"`
+    is no number.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Query(BaseModel):
@@ -118,16 +122,23 @@ class Operation:
     summary: str
     tag: str
     scope: str | None = None
+    other_scopes: tuple[str, ...] = ()
+    """Scopes that do as well."""
     access: Access = "key"
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     answer: Any = None
     """The model or type of the answer's body, for the OpenAPI document."""
     status: int = 200
-    refusal_status: int | None = None
-    """The status for an illegal transition, where the dialect's is not 409."""
+    refusal_status: int | Mapping[str, int] | None = None
+    """The HTTP status for an illegal transition where the dialect's is not 409: one, or by the run's status."""
     body_limit_factor: int = 1
     """How many times the usual size a body may have: for calls about many runs."""
+
+    def status_of_refusal(self, run_status: str | None) -> int:
+        """Return the HTTP status for a transition that the run's status does not allow."""
+        given = self.refusal_status
+        return (given.get(run_status or "", 409) if isinstance(given, Mapping) else given) or 409
 
     @property
     def operation_id(self) -> str:

@@ -4,5 +4,14 @@ The order matters where paths overlap: `/v1/runs/dlq` has to be met before `/v1/
 """
 
 from runcord.http.operation import Operation
+from runcord.http.routes import history, jobs, queue, run_commands, run_facts, runs, trigger
 
-OPERATIONS: tuple[Operation, ...] = ()
+OPERATIONS: tuple[Operation, ...] = (
+    *jobs.OPERATIONS,
+    *trigger.OPERATIONS,
+    *queue.OPERATIONS,
+    *runs.OPERATIONS,
+    *run_commands.OPERATIONS,
+    *run_facts.OPERATIONS,
+    *history.OPERATIONS,
+)

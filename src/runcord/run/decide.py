@@ -340,7 +340,7 @@ def _require(run: Run, allowed: set[Status] | frozenset[Status], what: str) -> N
 
 def _refused(run: Run, what: str, why: str) -> IllegalTransition:
     reason = f": {why}" if why else ""
-    return IllegalTransition(f"a run that is {run.status} cannot {what}{reason}")
+    return IllegalTransition(f"a run that is {run.status} cannot {what}{reason}", status=run.status)
 
 
 def _limit(merged: dict[str, str], most: int, what: str) -> None:

@@ -11,7 +11,7 @@ What we add to Strait's run: `version` (the number of its last event), `updated_
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -110,7 +110,7 @@ def render_job(job: Job, *, project_id: str) -> dict[str, Any]:
     for name in _JOB_SETTINGS:
         value = getattr(job.settings, name)
         if name in _JOB_ALWAYS or (value is not None and value is not False and value != ()):
-            members[name] = [_number(item) for item in value] if isinstance(value, tuple) else _number(value)
+            members[name] = _number(value)
     # Always there, and a string, also when workers pull and nothing is pushed anywhere.
     members["endpoint_url"] = job.settings.endpoint_url or ""
     if job.created_by is not None:
@@ -187,5 +187,7 @@ def _present(members: Mapping[str, Any], **others: Any) -> dict[str, Any]:
 
 
 def _number(value: Any) -> Any:
-    """Return whole seconds as an integer, as Strait's clients expect them."""
+    """Return whole seconds as integers, as Strait's clients expect them; also those in a tuple."""
+    if isinstance(value, tuple):
+        return [_number(item) for item in cast(tuple[Any, ...], value)]
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,338 @@
+"""Runs in requests and in answers, and what their workers left on record."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic.json_schema import WithJsonSchema
+
+from runcord.http.models.page import Document, Maybe, PageQuery, WholeNumber
+from runcord.http.models.value import Json, Time
+from runcord.http.operation import Body, Query
+from runcord.projecting.time_travel import LAST_VERSION
+from runcord.run.status import Status
+
+# --- requests -----------------------------------------------------------------------------------------
+
+Preset = Literal["micro", "small-1x", "small-2x", "medium-1x", "medium-2x", "large-1x", "large-2x"]
+"""What a restarted run should run on, by Strait's names."""
+
+Reason = Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+class RunsQuery(PageQuery):
+    """Which runs to list; all filters given must hold.
+
+    A parameter that is not known is refused here: a filter that is passed over would show runs that nobody asked for.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    project_id: Annotated[str | None, Field(max_length=64, description="If given, the credential's own project.")] = (
+        None
+    )
+    status: Annotated[Status | None, Field(description="One status.")] = None
+    statuses: Annotated[
+        list[Status] | None, Field(max_length=len(Status), description="Several statuses, by repeating this.")
+    ] = None
+    job_id: Annotated[str | None, Field(max_length=128)] = None
+    batch_id: Annotated[str | None, Field(max_length=128)] = None
+    triggered_by: Annotated[str | None, Field(max_length=64)] = None
+
+
+class DeadLettersQuery(PageQuery):
+    """Which dead letters to list."""
+
+    project_id: Annotated[str | None, Field(max_length=64, description="If given, the credential's own project.")] = (
+        None
+    )
+    job_id: Annotated[str | None, Field(max_length=128)] = None
+
+
+class StatsQuery(Query):
+    """Which runs to count."""
+
+    job_id: Annotated[str | None, Field(max_length=128)] = None
+
+
+class RunQuery(Query):
+    """Which state of the run to answer."""
+
+    version: Annotated[
+        WholeNumber | None, Field(ge=1, le=LAST_VERSION, description="The run as its event of this number left it.")
+    ] = None
+
+
+class ReplayQuery(Query):
+    """Where the new run begins."""
+
+    from_checkpoint: Annotated[
+        WholeNumber | None, Field(ge=1, le=LAST_VERSION, description="The sequence number of a checkpoint.")
+    ] = None
+
+
+class MessagesQuery(PageQuery):
+    """Which messages of a run to list."""
+
+    level: Annotated[str | None, Field(max_length=64)] = None
+    type: Annotated[str | None, Field(max_length=64)] = None
+
+
+class CancelBody(Body):
+    """Why the run is cancelled."""
+
+    reason: Reason = "canceled by user"
+
+
+class PauseBody(Body):
+    """Why the run is paused."""
+
+    reason: Reason | None = None
+
+
+class RestartBody(Body):
+    """On what the run should run."""
+
+    machine_preset: Preset | None = None
+
+
+class RescheduleBody(Body):
+    """When the run is due, and its new payload; without that member it keeps the one it has."""
+
+    scheduled_at: Time
+    payload: Json = None
+
+
+class DebugBody(Body):
+    """Whether debug mode is on."""
+
+    debug_mode: Annotated[bool, Field(strict=True)] = False
+
+
+# --- answers ------------------------------------------------------------------------------------------
+
+AnyJson = Annotated[Any, WithJsonSchema({})]
+"""A JSON value that only its author understands."""
+
+
+class Wait(Document):
+    """What a waiting run waits for, and until when."""
+
+    kind: Literal["worker", "event", "child"]
+    since: datetime
+    until: Maybe[datetime] = None
+    event_key: Maybe[str] = None
+    trigger_id: Maybe[str] = None
+    child_run_id: Maybe[str] = None
+    reason: Maybe[str] = None
+
+
+class JobRun(Document):
+    """A run. Members that have nothing to say are left out."""
+
+    id: str
+    job_id: str
+    project_id: str
+    status: Status
+    attempt: int
+    triggered_by: str
+    priority: int
+    job_version: int
+    debug_mode: bool
+    lineage_depth: int
+    created_at: datetime
+    updated_at: datetime
+    version: Annotated[int, Field(description="The number of the run's last event; also its ETag.")]
+    round: Annotated[int, Field(description="Counts from 1; a replayed dead letter begins the next one.")]
+    job_slug: str
+    queue: str
+    payload: AnyJson = None
+    result: AnyJson = None
+    error: Maybe[str] = None
+    error_class: Maybe[str] = None
+    scheduled_at: Maybe[datetime] = None
+    started_at: Maybe[datetime] = None
+    finished_at: Maybe[datetime] = None
+    next_retry_at: Maybe[datetime] = None
+    expires_at: Maybe[datetime] = None
+    parent_run_id: Maybe[str] = None
+    idempotency_key: Maybe[str] = None
+    continuation_of: Maybe[str] = None
+    continued_as: Maybe[str] = None
+    replay_of: Maybe[str] = None
+    replay_checkpoint: Maybe[int] = None
+    replayed_as: Maybe[str] = None
+    created_by: Maybe[str] = None
+    batch_id: Maybe[str] = None
+    concurrency_key: Maybe[str] = None
+    worker_id: Maybe[str] = None
+    machine_preset: Maybe[str] = None
+    output_type: Maybe[str] = None
+    tags: Maybe[dict[str, str]] = None
+    metadata: Maybe[dict[str, str]] = None
+    max_attempts_override: Maybe[int] = None
+    timeout_secs_override: Maybe[float] = None
+    retry_backoff: Maybe[str] = None
+    retry_initial_delay_secs: Maybe[float] = None
+    retry_max_delay_secs: Maybe[float] = None
+    checkpoint_count: Maybe[int] = None
+    wait: Maybe[Wait] = None
+
+
+class RunStats(Document):
+    """How many runs there are, in all and by status; statuses that no run has are left out."""
+
+    by_status: dict[Status, int]
+    total: int
+
+
+class DebugMode(Document):
+    """Whether a run is in debug mode."""
+
+    run_id: str
+    debug_mode: bool
+
+
+class DebugSet(Document):
+    """What debug mode was set to."""
+
+    status: Literal["ok"]
+    debug_mode: bool
+
+
+class IdempotencyReset(Document):
+    """The run gave its idempotency key up."""
+
+    status: Literal["reset"]
+    run_id: str
+
+
+class RunEvent(Document):
+    """A log line, or a report of progress, of a worker."""
+
+    id: str
+    run_id: str
+    type: str
+    message: str
+    created_at: datetime
+    level: Maybe[str] = None
+    data: AnyJson = None
+
+
+class RunCheckpoint(Document):
+    """Where a worker was; `sequence` counts from 1."""
+
+    id: str
+    run_id: str
+    sequence: int
+    source: str
+    state: AnyJson
+    created_at: datetime
+
+
+class RunUsage(Document):
+    """The use of a model; cost in millionths of a US dollar."""
+
+    id: str
+    run_id: str
+    provider: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cost_microusd: int
+    created_at: datetime
+
+
+class RunToolCall(Document):
+    """A call of a tool."""
+
+    id: str
+    run_id: str
+    tool_name: str
+    status: str
+    created_at: datetime
+    input: AnyJson = None
+    output: AnyJson = None
+    duration_ms: Maybe[int] = None
+
+
+class RunOutput(Document):
+    """The present value of a named output."""
+
+    id: str
+    run_id: str
+    output_key: str
+    value: AnyJson
+    created_at: datetime
+    schema_: AnyJson = Field(default=None, alias="schema")
+
+
+class RunState(Document):
+    """The present value of a state key."""
+
+    run_id: str
+    state_key: str
+    value: AnyJson
+    updated_at: datetime
+
+
+class DebugBundle(Document):
+    """A run with everything that its workers left on record; the newest of each kind, oldest first for events."""
+
+    run: JobRun
+    events: list[RunEvent]
+    checkpoints: list[RunCheckpoint]
+    usage: list[RunUsage]
+    tool_calls: list[RunToolCall]
+    outputs: list[RunOutput]
+
+
+class JobDependency(Document):
+    """A job that another one depends on."""
+
+    id: str
+    job_id: str
+    depends_on_job_id: str
+    condition: Literal["completed", "failed", "any"]
+    created_at: datetime
+
+
+class DependencyStatus(Document):
+    """What the run's job depends on, and whether all of it holds."""
+
+    run_id: str
+    job_id: str
+    status: Status
+    dependencies: list[JobDependency]
+    dependencies_satisfied: bool
+
+
+class HistoryEvent(Document):
+    """One event of a run's history. `data` leaves out members that have their default value."""
+
+    version: Annotated[int, Field(description="Its place in the run's history: 1, 2, 3 … without a hole.")]
+    position: Annotated[int, Field(description="Its place in the project's ledger.")]
+    event_id: str
+    recorded_at: datetime
+    type: str
+    data: dict[str, AnyJson]
+    actor: Maybe[str] = None
+    request_id: Maybe[str] = None
+    trace: Maybe[str] = None
+    causation: Maybe[str] = None
+
+
+def _split(value: object) -> object:
+    return [part for item in value for part in str(item).split(",")] if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
+class HistoryQuery(PageQuery):
+    """Which part of a history to list."""
+
+    after: Annotated[WholeNumber, Field(ge=0, le=LAST_VERSION, description="Events after this version.")] = 0
+    types: Annotated[
+        list[str] | None,
+        BeforeValidator(_split),
+        Field(max_length=64, description="Types of events, with or without their version: `run.retried`."),
+    ] = None

@@ -1,0 +1,158 @@
+"""Runs: listing and reading them."""
+
+from datetime import timedelta
+from typing import Any
+
+from runcord.errors import NotFound, RunNotFound
+from runcord.http.models.page import ListOf, PageQuery, cursor_time, encode_cursor, page
+from runcord.http.models.run import (
+    DeadLettersQuery,
+    DebugMode,
+    JobRun,
+    RunQuery,
+    RunsQuery,
+    RunStats,
+    StatsQuery,
+)
+from runcord.http.operation import Answer, Call, Operation
+from runcord.http.run_answers import load_run, require_run, run_as_it_was, run_in_path, run_of_row
+from runcord.projecting.time_travel import run_at_version
+from runcord.run.status import Status
+from runcord_projections.run_view.projection import SQL
+
+_LAST_POSITION = 2**63 - 1
+_RUNS = "runs"
+_CHILDREN = "children"
+
+
+async def list_runs(call: Call) -> Answer:
+    """List the project's runs, newest first; all filters given must hold.
+
+    The cursor is the one of the page before, or a time: then only runs triggered before it are listed.
+    """
+    query = call.query(RunsQuery)
+    statuses = {*(query.statuses or ()), *([query.status] if query.status is not None else ())}
+    if query.status is not None and query.statuses is not None:
+        statuses &= {query.status}
+    filters: dict[str, Any] = {
+        "statuses": sorted(statuses) if query.status is not None or query.statuses is not None else None,
+        "job_id": query.job_id,
+        "batch_id": query.batch_id,
+        "triggered_by": query.triggered_by,
+    }
+    return await _newest_first(call, query, query.project_id, filters)
+
+
+async def list_dead_letters(call: Call) -> Answer:
+    """List the runs in the dead-letter queue, newest first."""
+    query = call.query(DeadLettersQuery)
+    filters = {"statuses": [Status.DEAD_LETTER], "job_id": query.job_id, "batch_id": None, "triggered_by": None}
+    return await _newest_first(call, query, query.project_id, filters)
+
+
+async def count_runs(call: Call) -> Answer:
+    """Count the project's runs, or those of one job, by status."""
+    params = {"project_id": call.project_id, "job_id": call.query(StatsQuery).job_id}
+    by_status: dict[str, int] = dict(await call.backend.read(SQL["count_by_status"], params))
+    return Answer({"by_status": by_status, "total": sum(by_status.values())})
+
+
+async def get_run(call: Call) -> Answer:
+    """Answer the run as it is, or, with `version`, as its event of that number left it.
+
+    The ETag is the version: with `If-None-Match`, an unchanged run is answered by 304 and no body.
+    """
+    version = call.query(RunQuery).version
+    if version is None:
+        run, row = await load_run(call)
+        if _is_known(call, run.version):
+            return Answer(None, 304, version=run.version)
+        return Answer(run_of_row(call, row), version=run.version)
+    run = await run_at_version(call.backend.read, call.project_id, call.path["run_id"], version)
+    if run is None:
+        await require_run(call)
+        raise RunNotFound(f"the run has no version {version} yet")
+    if _is_known(call, version):
+        return Answer(None, 304, version=version)
+    return Answer(await run_as_it_was(call, run), version=version)
+
+
+async def list_children(call: Call) -> Answer:
+    """List the runs that this run has spawned, oldest first."""
+    query = call.query(PageQuery)
+    place = query.place(_CHILDREN, int)
+    await require_run(call)
+    params = {**run_in_path(call), "after": place[0] if place else 0, "limit": query.size + 1}
+    rows = await call.backend.read(SQL["children"], params)
+    shown = rows[: query.size]
+    return page(
+        call,
+        query,
+        [run_of_row(call, row) for row in shown],
+        encode_cursor(_CHILDREN, shown[-1][4]) if len(rows) > query.size else None,
+    )
+
+
+async def get_debug_mode(call: Call) -> Answer:
+    """Answer whether the run is in debug mode."""
+    run, _ = await load_run(call)
+    return Answer({"run_id": run.run_id, "debug_mode": run.debug_mode}, version=run.version)
+
+
+async def _newest_first(call: Call, query: PageQuery, project_id: str | None, filters: dict[str, Any]) -> Answer:
+    if project_id is not None and project_id != call.project_id:
+        raise NotFound("this credential belongs to another project: leave `project_id` out, or use that project's key")
+    params = {"project_id": call.project_id, "before": await _before(call, query), "limit": query.size + 1, **filters}
+    rows = await call.backend.read(SQL["page"], params)
+    shown = rows[: query.size]
+    return page(
+        call,
+        query,
+        [run_of_row(call, row) for row in shown],
+        encode_cursor(_RUNS, shown[-1][4]) if len(rows) > query.size else None,
+    )
+
+
+async def _before(call: Call, query: PageQuery) -> int:
+    """Return the position below which the page begins."""
+    at = cursor_time(query.cursor)
+    if at is not None:
+        params = {"project_id": call.project_id, "at": at - timedelta(microseconds=1)}
+        return (await call.backend.read(SQL["position_at"], params))[0][0] + 1
+    place = query.place(_RUNS, int)
+    return place[0] if place else _LAST_POSITION
+
+
+def _is_known(call: Call, version: int) -> bool:
+    """Whether the caller has this version of the answer already (RFC 9110, weak comparison)."""
+    given = call.request.headers.get("if-none-match", "")
+    tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
+    return "*" in tags or f'"{version}"' in tags
+
+
+def _read(path: str, **options: Any) -> dict[str, Any]:
+    return {"method": "GET", "path": path, "tag": "runs", "scope": "runs:read", **options}
+
+
+OPERATIONS = (
+    Operation(**_read("/v1/runs"), handle=list_runs, summary="List runs", query=RunsQuery, answer=ListOf[JobRun]),
+    Operation(
+        **_read("/v1/runs/dlq"),
+        handle=list_dead_letters,
+        summary="List dead letters",
+        query=DeadLettersQuery,
+        answer=ListOf[JobRun],
+    ),
+    Operation(
+        **_read("/v1/runs/stats"), handle=count_runs, summary="Count runs by status", query=StatsQuery, answer=RunStats
+    ),
+    Operation(**_read("/v1/runs/{run_id}"), handle=get_run, summary="Get a run", query=RunQuery, answer=JobRun),
+    Operation(
+        **_read("/v1/runs/{run_id}/children"),
+        handle=list_children,
+        summary="List a run's children",
+        query=PageQuery,
+        answer=ListOf[JobRun],
+    ),
+    Operation(**_read("/v1/runs/{run_id}/debug"), handle=get_debug_mode, summary="Get debug mode", answer=DebugMode),
+)

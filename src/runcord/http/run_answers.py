@@ -1,0 +1,58 @@
+"""Answers about runs that several routes give."""
+
+from typing import Any
+
+from runcord.errors import RunNotFound
+from runcord.http.compat.strait.render import render_run
+from runcord.http.operation import Answer, Call
+from runcord.ledger.committer import Committed
+from runcord.ledger.transaction import Row
+from runcord.projecting.time_travel import documents
+from runcord.run.state import Run
+from runcord_projections.run_view.projection import CODEC, SQL
+
+
+def run_of_row(call: Call, row: Row) -> dict[str, Any]:
+    """Return the run in a row of the run view: state, payload, result, and whatever follows."""
+    state, payload, result = row[:3]
+    return render_run(CODEC.decode(state), payload, result, project_id=call.project_id)
+
+
+async def run_as_it_was(call: Call, run: Run) -> dict[str, Any]:
+    """Return a run with the payload and the result that it had in that state, whatever became of it since."""
+    found = await documents(call.backend.read, call.project_id, run)
+    return render_run(run, found.payload, found.result, project_id=call.project_id)
+
+
+async def run_after(call: Call, committed: Committed, status: int = 200) -> Answer:
+    """Return the answer to a command whose value is the run."""
+    run: Run = committed.value
+    return Answer(await run_as_it_was(call, run), status, position=committed.position, version=run.version)
+
+
+async def load_run(call: Call) -> tuple[Run, Row]:
+    """Return the run that the path names, and its row.
+
+    Raises:
+        RunNotFound: the project has no such run.
+    """
+    rows = await call.backend.read(SQL["get"], run_in_path(call))
+    if not rows:
+        raise no_such_run(call)
+    return CODEC.decode(rows[0][0]), rows[0]
+
+
+async def require_run(call: Call) -> None:
+    """Raise RunNotFound unless the project has the run that the path names."""
+    if not (await call.backend.read(SQL["is_there"], run_in_path(call)))[0][0]:
+        raise no_such_run(call)
+
+
+def run_in_path(call: Call) -> dict[str, str]:
+    """Return the parameters of queries about the run that the path names."""
+    return {"project_id": call.project_id, "run_id": call.path["run_id"]}
+
+
+def no_such_run(call: Call) -> RunNotFound:
+    """Return the error for a run that is not there; it is the same for one of another project."""
+    return RunNotFound(f"there is no run {call.path['run_id'][:128]!r} in this project")
