@@ -6,6 +6,8 @@ import uuid
 
 import uuid_utils
 
+_ALPHANUMERICS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
 
 def new_id(prefix: str) -> str:
     """Return `<prefix>_` and 26 lower-case alphanumerics (the base32hex form of a UUIDv7), sortable by time."""
@@ -20,3 +22,8 @@ def new_event_id() -> uuid.UUID:
 def new_api_key() -> str:
     """Return a secret API key: `strait_` and 64 hexadecimal digits (256 random bits)."""
     return f"strait_{secrets.token_hex(32)}"
+
+
+def new_version_id() -> str:
+    """Return the id of a job's version, as Strait writes them: `ver_` and 12 of `[0-9a-z]` (62 random bits)."""
+    return f"ver_{''.join(secrets.choice(_ALPHANUMERICS) for _ in range(12))}"

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
-from runcord.errors import Invalid, PayloadInvalid
+from runcord.errors import Invalid, PayloadInvalid, ResultInvalid
 from runcord.job.state import Job
 
 _CACHED = 512
@@ -34,6 +34,26 @@ def check_payload(job: Job, payload: Any, where: str = "") -> None:
                 f"{where}the payload does not match the payload schema of job {job.settings.slug!r}: {problems[0]}",
                 details=problems,
             )
+
+
+def check_result(job: Job, result: Any) -> None:
+    """Raise ResultInvalid unless the result fits the job's schema; a job without one takes anything."""
+    schema = job.settings.result_schema
+    if schema is not None:
+        problems = problems_of(schema, result)
+        if problems:
+            raise ResultInvalid(
+                f"the result does not match the result schema of job {job.settings.slug!r}: {problems[0]}",
+                details=problems,
+            )
+
+
+def check_value(schema: Any, value: Any, what: str) -> None:
+    """Raise Invalid unless `schema` can be used and the value fits it."""
+    check_schema(schema, "schema")
+    problems = problems_of(schema, value)
+    if problems:
+        raise Invalid(f"{what} does not match the schema given with it: {problems[0]}", details=problems)
 
 
 def problems_of(schema: Any, value: Any) -> list[str]:

@@ -107,9 +107,14 @@ def open_job(tx: Transaction, job_id: str, slug: str | None = None) -> Job:
     job = tx.state(job_id)
     if not isinstance(job, Job) or job.deleted or (slug is not None and job.settings.slug != slug):
         raise JobNotFound(f"there is no job {slug or job_id!r} in this project")
+    require_enabled(job)
+    return job
+
+
+def require_enabled(job: Job) -> None:
+    """Raise JobDisabled if the job takes no new runs."""
     if not job.settings.enabled:
         raise JobDisabled(f"the job {job.settings.slug!r} is disabled; enable it to trigger runs")
-    return job
 
 
 def triggered(job: Job, request: TriggerRequest, at: datetime, triggered_by: str, actor: str) -> e.Triggered:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -13,6 +14,7 @@ from runcord.errors import Unavailable
 from runcord.handling.event_waits import EventWaits
 from runcord.handling.idempotency import IdempotencyKeys
 from runcord.http.credentials import Credentials
+from runcord.http.job_refs import JobRefs
 from runcord.http.run_tokens import RunTokens, token_secret
 from runcord.ledger.committer import Committer
 from runcord.ledger.database import reader_pool, service_pool
@@ -43,6 +45,11 @@ class Backend:
     service: Pool
     credentials: Credentials
     run_tokens: RunTokens
+
+    @cached_property
+    def job_refs(self) -> JobRefs:
+        """From ids and slugs to jobs."""
+        return JobRefs(self.read)
 
     async def read(self, statement: bytes, params: Mapping[str, Any]) -> list[Row]:
         """Run a query on a read connection.
@@ -91,12 +98,14 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
         for job in (tail.run(), scheduler.run()):
             task = asyncio.create_task(job)
             stack.push_async_callback(_stop, task)
+        desk = ClaimDesk(committer, hub, service)
+        stack.push_async_callback(desk.close)
         yield Backend(
             settings=settings,
             committer=committer,
             hub=hub,
             tail=tail,
-            desk=ClaimDesk(committer, hub, service),
+            desk=desk,
             scheduler=scheduler,
             readers=readers,
             service=service,

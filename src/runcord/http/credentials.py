@@ -52,10 +52,10 @@ class Key:
         """The name of this key in events."""
         return f"apikey:{self.key_id}"
 
-    def require(self, scope: str) -> None:
-        """Raise Forbidden unless the key has the scope."""
-        if scope not in self.scopes and "*" not in self.scopes:
-            raise Forbidden(f"insufficient permissions: requires {scope}")
+    def require(self, *scopes: str) -> None:
+        """Raise Forbidden unless the key has one of the scopes."""
+        if self.scopes.isdisjoint((*scopes, "*")):
+            raise Forbidden(f"insufficient permissions: requires {' or '.join(scopes)}")
 
 
 @dataclass(frozen=True)

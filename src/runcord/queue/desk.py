@@ -6,16 +6,20 @@ has come. Only as many workers are woken as there are runs, in the order in whic
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 
 import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from runcord.clock import monotonic
+from runcord.errors import RuncordError
+from runcord.handling.runs import CommandRuns
 from runcord.ledger.committer import Committed, Committer
 from runcord.ledger.hub import Hub
-from runcord.ledger.transaction import Row
-from runcord.queue.claims import ClaimRuns
+from runcord.ledger.transaction import Context, Row
+from runcord.queue.claims import ClaimedRun, ClaimRuns
+from runcord.run.commands import Claim, Release
 from runcord.sql import load
 
 log = structlog.get_logger(__name__)
@@ -35,18 +39,55 @@ class ClaimDesk:
         self._pool = pool
         self._waiting: Counter[str] = Counter()
         self._watches: dict[str, asyncio.Task[None]] = {}
+        self._returns: set[asyncio.Task[None]] = set()
 
     async def take(self, project_id: str, claim: ClaimRuns, wait_secs: float) -> Committed:
-        """Claim runs, waiting up to `wait_secs` for the first; the value is a list of `ClaimedRun`, maybe empty."""
+        """Claim runs, waiting up to `wait_secs` for the first; the value is a list of `ClaimedRun`, maybe empty.
+
+        A caller that is cancelled takes nothing: a claim that was under way is given back when it has come.
+        """
         deadline = monotonic() + wait_secs
         while True:
-            committed = await self._committer.execute(project_id, claim)
+            committed = await self._claim(project_id, claim)
             left = deadline - monotonic()
             if committed.value or left <= 0:
                 return committed
             # A run that became claimable since the claim looked has woken nobody here: look again at once.
             if self._hub.ready_position(project_id) <= committed.position:
                 await self._stand_in_line(project_id, min(left, RECHECK_SECS))
+
+    async def give_back(self, project_id: str, context: Context, claimed: Sequence[ClaimedRun]) -> None:
+        """Queue runs again that nobody came to fetch; what cannot be given back now comes back with its lease."""
+        releases = [
+            (one.run.run_id, Release("the worker went away", claim=Claim(one.run.attempt, one.run.fence)))
+            for one in claimed
+        ]
+        try:
+            await self._committer.execute(project_id, CommandRuns(context, releases))
+        except RuncordError as error:
+            log.warning("claims_not_given_back", count=len(releases), error=error.message)
+
+    async def close(self) -> None:
+        """Return when all that was to be given back has been."""
+        await asyncio.gather(*self._returns)
+
+    async def _claim(self, project_id: str, claim: ClaimRuns) -> Committed:
+        execution = asyncio.ensure_future(self._committer.execute(project_id, claim))
+        try:
+            return await asyncio.shield(execution)
+        except asyncio.CancelledError:
+            task = asyncio.create_task(self._return(project_id, claim.context, execution))
+            self._returns.add(task)
+            task.add_done_callback(self._returns.discard)
+            raise
+
+    async def _return(self, project_id: str, context: Context, execution: "asyncio.Future[Committed]") -> None:
+        try:
+            claimed = (await execution).value
+        except RuncordError:
+            return
+        if claimed:
+            await self.give_back(project_id, context, claimed)
 
     async def _stand_in_line(self, project_id: str, timeout: float) -> None:
         self._waiting[project_id] += 1

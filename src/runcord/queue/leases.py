@@ -45,6 +45,12 @@ class Leases:
             )
 
 
+def first_deadline(run: Run) -> datetime:
+    """Return until when the lease of a run just claimed lasts unless it is renewed."""
+    assert run.dequeued_at is not None
+    return run.dequeued_at + timedelta(seconds=run.lease_secs or 0)
+
+
 def _begins(change: Change) -> bool:
     before, after = change.before, change.after
     if not after.holds_slot:

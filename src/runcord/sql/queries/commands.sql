@@ -32,6 +32,14 @@ where project_id = %(project_id)s and stream_id = %(run_id)s and type = 'run.che
 order by version
 limit 1 offset %(skip)s;
 
+-- result_schemas --
+-- The jobs of some runs, as far as they may have a result schema.
+select r.run_id, j.state
+from runs r
+join jobs j on j.project_id = %(project_id)s and j.job_id = r.job_id
+where r.project_id = %(project_id)s and r.run_id = any (%(run_ids)s)
+    and position('"result_schema":'::bytea in j.state) > 0;
+
 -- job_is_active --
 -- Whether a job has runs that have not ended.
 select exists (

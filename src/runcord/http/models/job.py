@@ -1,0 +1,105 @@
+"""What callers say about jobs."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from runcord.http.models.value import (
+    INT32_MAX,
+    Json,
+    Line,
+    Metadata,
+    Name,
+    Positive,
+    PositiveSecs,
+    Ref,
+    Secs,
+    Slug,
+    Tags,
+    Text,
+    Url,
+)
+from runcord.http.operation import Body
+from runcord.run.retry import MAX_DELAY_SECS
+
+QueueName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
+
+
+class _Settings(Body):
+    """The settings that a job may have; those that may be null are unset by null."""
+
+    project_id: Ref | None = None
+    description: Text | None = None
+    enabled: bool = True
+    endpoint_url: Url | None = None
+    fallback_endpoint_url: Url | None = None
+    queue_name: QueueName = "default"
+    payload_schema: Json = None
+    result_schema: Json = None
+    tags: Tags | None = None
+    default_run_metadata: Metadata | None = None
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    timeout_secs: PositiveSecs = 300
+    max_concurrency: Positive | None = None
+    max_concurrency_per_key: Positive | None = None
+    run_ttl_secs: PositiveSecs | None = None
+    retry_strategy: Literal["exponential", "linear", "fixed", "custom"] = "exponential"
+    retry_initial_delay_secs: Secs = 1
+    retry_max_delay_secs: Secs = MAX_DELAY_SECS
+    retry_delays_secs: Annotated[list[PositiveSecs], Field(max_length=100)] | None = None
+    version_policy: Literal["pin", "latest", "minor"] = "pin"
+    backwards_compatible: bool = False
+    group_id: Ref | None = None
+    environment_id: Ref | None = None
+    cron: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    timezone: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    execution_window_cron: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    rate_limit_max: Positive | None = None
+    rate_limit_window_secs: Positive | None = None
+    dedup_window_secs: Annotated[int, Field(ge=0, le=INT32_MAX)] | None = None
+    skip_if_running: bool = False
+    debounce_window_secs: Positive | None = None
+    batch_window_secs: Positive | None = None
+    batch_max_size: Positive | None = None
+    execution_mode: Literal["http", "worker", "managed"] | None = None
+    machine_preset: Line | None = None
+    image_uri: Line | None = None
+    region: Line | None = None
+    webhook_url: Url | None = None
+
+    @model_validator(mode="after")
+    def _window_is_one_kind(self) -> "_Settings":
+        if self.debounce_window_secs is not None and self.batch_window_secs is not None:
+            raise ValueError("give either debounce_window_secs or batch_window_secs, not both")
+        return self
+
+    def given(self) -> dict[str, Any]:
+        """Return the settings that the caller gave, null ones included."""
+        values = self.model_dump(exclude={"project_id"}, exclude_unset=True)
+        if "retry_delays_secs" in values:
+            values["retry_delays_secs"] = values["retry_delays_secs"] or []
+        return values
+
+
+class NewJob(_Settings):
+    """A job to be created."""
+
+    name: Name
+    slug: Slug
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the caller gave; null stands for the default."""
+        return {name: value for name, value in self.given().items() if value is not None}
+
+
+class JobChanges(_Settings):
+    """Settings to be changed: those given; null unsets one that may be unset."""
+
+    name: Name = ""
+    slug: Slug = ""
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "JobChanges":
+        if not self.model_fields_set - {"project_id"}:
+            raise ValueError("give at least one setting to change")
+        return self

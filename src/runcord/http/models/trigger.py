@@ -1,0 +1,91 @@
+"""What callers say when they trigger runs."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from runcord.handling.idempotency import DEFAULT_LIFE_SECS
+from runcord.http.models.value import (
+    ConcurrencyKey,
+    IdempotencyKey,
+    Json,
+    Metadata,
+    PositiveSecs,
+    Priority,
+    Ref,
+    Secs,
+    Tags,
+    Time,
+)
+from runcord.http.operation import Body
+
+_NOT_YET = ("debounce_key", "batch_key")
+
+_OVERRIDES = (
+    "max_attempts_override",
+    "timeout_secs_override",
+    "retry_backoff",
+    "retry_initial_delay_secs",
+    "retry_max_delay_secs",
+)
+
+
+class TriggerItem(Body):
+    """One run to be made."""
+
+    payload: Json = None
+    tags: Tags | None = None
+    metadata: Metadata | None = None
+    scheduled_at: Time | None = None
+    delay_secs: Secs | None = None
+    delay: Annotated[Secs | None, Field(description="The same as `delay_secs`.")] = None
+    priority: Priority = 0
+    ttl_secs: PositiveSecs | None = None
+    concurrency_key: ConcurrencyKey | None = None
+    idempotency_key: IdempotencyKey | None = None
+    idempotency_ttl_secs: PositiveSecs = DEFAULT_LIFE_SECS
+    parent_run_id: Ref | None = None
+    debug_mode: bool = False
+    max_attempts_override: Annotated[int, Field(ge=1, le=100)] | None = None
+    timeout_secs_override: PositiveSecs | None = None
+    retry_backoff: Literal["exponential", "linear", "fixed", "custom"] | None = None
+    retry_initial_delay_secs: Secs | None = None
+    retry_max_delay_secs: Secs | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _serves_what_is_asked(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            for name in _NOT_YET:
+                if name in value:
+                    raise ValueError(f"{name} is not supported yet: leave it out")
+        return value  # pyright: ignore[reportUnknownVariableType]
+
+    @model_validator(mode="after")
+    def _has_one_time(self) -> "TriggerItem":
+        if sum(value is not None for value in (self.scheduled_at, self.delay_secs, self.delay)) > 1:
+            raise ValueError("give one of scheduled_at, delay_secs and delay, not several")
+        return self
+
+    @property
+    def seconds_of_delay(self) -> float | None:
+        """How long to wait, under whichever name it was given."""
+        return self.delay_secs if self.delay_secs is not None else self.delay
+
+    @property
+    def overrides(self) -> dict[str, Any] | None:
+        """What the run wishes otherwise than its job."""
+        given = {name: getattr(self, name) for name in _OVERRIDES}
+        return {name: value for name, value in given.items() if value is not None} or None
+
+
+class TriggerBody(TriggerItem):
+    """One run to be made, or just to be checked."""
+
+    dry_run: bool = False
+
+
+class BulkTriggerBody(Body):
+    """Several runs of one job, to be made in one append: all of them or none."""
+
+    items: Annotated[list[TriggerItem], Field(min_length=1, max_length=500)]

@@ -1,0 +1,71 @@
+"""The kinds of values that bodies are made of, with their limits.
+
+Bodies are strict: `"5"` is no number and `1` is no truth. Times are RFC 3339 strings with an offset.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Strict, StringConstraints
+
+INT32_MAX = 2**31 - 1
+
+MAX_SECS = 10 * 366 * 24 * 3600
+"""Ten years: no duration is longer, so that sums of times stay times."""
+
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200
+
+
+def _string(value: Any) -> Any:
+    if not isinstance(value, str | datetime):
+        raise ValueError("should be a time in RFC 3339 with an offset, such as 2026-01-31T12:00:00Z")
+    return value
+
+
+def _sane(value: datetime) -> datetime:
+    if not _FIRST_YEAR <= value.year < _LAST_YEAR:
+        raise ValueError(f"should lie between the years {_FIRST_YEAR} and {_LAST_YEAR}")
+    return value
+
+
+Json = Any
+"""Any JSON value."""
+
+Time = Annotated[AwareDatetime, Strict(False), BeforeValidator(_string), AfterValidator(_sane)]
+Count = Annotated[int, Field(ge=0, le=INT32_MAX)]
+Positive = Annotated[int, Field(ge=1, le=INT32_MAX)]
+BigCount = Annotated[int, Field(ge=0, le=2**53)]
+"""Up to the largest integer that every JSON reader keeps exactly."""
+Secs = Annotated[float, Field(ge=0, le=MAX_SECS)]
+PositiveSecs = Annotated[float, Field(gt=0, le=MAX_SECS)]
+LeaseSecs = Annotated[float, Field(ge=1, le=86_400)]
+Priority = Annotated[int, Field(ge=0, le=10)]
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Slug = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
+Ref = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+"""The id of something, or its slug."""
+Text = Annotated[str, StringConstraints(max_length=10_000)]
+Line = Annotated[str, StringConstraints(max_length=1024)]
+Url = Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern=r"^https?://[^\s]+$")]
+IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+ConcurrencyKey = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+StateKey = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+EventKey = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+"""A short name that a worker chooses: a queue, a model, a tool."""
+
+Tags = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=64)],
+        Annotated[str, StringConstraints(max_length=256)],
+    ],
+    Field(max_length=20),
+]
+Metadata = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=128)],
+        Annotated[str, StringConstraints(max_length=1024)],
+    ],
+    Field(max_length=50),
+]

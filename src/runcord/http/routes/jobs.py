@@ -1,0 +1,127 @@
+"""Jobs: create, list, read, change, delete, and their versions."""
+
+from runcord.errors import JobNotFound, NotFound
+from runcord.handling.jobs import CommandJob
+from runcord.http.compat.strait.render import render_job
+from runcord.http.models.job import JobChanges, NewJob
+from runcord.http.models.page import PageQuery, encode_cursor, page
+from runcord.http.operation import Answer, Call, Operation
+from runcord.ids import new_id, new_version_id
+from runcord.job.commands import Command, CreateJob, DeleteJob, UpdateJob
+from runcord.ledger.committer import Committed
+from runcord.projecting.job_versions import job_versions
+from runcord_projections.job_view.projection import CODEC, SQL
+
+_BEYOND_LAST = 2**62
+
+
+class JobQuery(PageQuery):
+    """Which page of the project's jobs."""
+
+    project_id: str | None = None
+
+
+async def create_job(call: Call) -> Answer:
+    """Create a job.
+
+    Its slug must be free in the project. What is left out has the default that the job then shows.
+    """
+    body = call.body(NewJob)
+    require_own_project(call, body.project_id)
+    command = CreateJob(new_version_id(), body.settings(), created_by=call.actor)
+    committed = await call.backend.committer.execute(call.project_id, CommandJob(call.context, new_id("job"), command))
+    return _shown(call, committed, 201)
+
+
+async def list_jobs(call: Call) -> Answer:
+    """List the project's jobs, newest first."""
+    query = call.query(JobQuery)
+    require_own_project(call, query.project_id)
+    place = query.place("jobs", int)
+    params = {
+        "project_id": call.project_id,
+        "before": _BEYOND_LAST if place is None else place[0],
+        "limit": query.size + 1,
+    }
+    rows = await call.backend.read(SQL["page"], params)
+    shown = rows[: query.size]
+    cursor = encode_cursor("jobs", shown[-1][1]) if len(rows) > len(shown) else None
+    jobs = [render_job(CODEC.decode(state), project_id=call.project_id) for state, _ in shown]
+    return page(call, query, jobs, cursor)
+
+
+async def get_job(call: Call) -> Answer:
+    """Read a job by its id or its slug."""
+    job = await call.backend.job_refs.job(call.project_id, call.path["job_id"])
+    return Answer(render_job(job, project_id=call.project_id), version=job.version)
+
+
+async def update_job(call: Call) -> Answer:
+    """Change settings of a job: those that are given; null unsets one that may be unset.
+
+    Every change is a new version. Runs that were triggered before keep theirs, or follow, as `version_policy` says.
+    """
+    body = call.body(JobChanges)
+    require_own_project(call, body.project_id)
+    command = UpdateJob(new_version_id(), body.given())
+    return _shown(call, await _command(call, command))
+
+
+async def delete_job(call: Call) -> Answer:
+    """Delete a job. Its runs and its history stay; while any of its runs has not ended, this is refused."""
+    committed = await _command(call, DeleteJob())
+    return Answer(status=204, position=committed.position)
+
+
+async def list_job_versions(call: Call) -> Answer:
+    """List the versions of a job, newest first."""
+    query = call.query(PageQuery)
+    place = query.place("job-versions", int)
+    job_id = await call.backend.job_refs.find(call.project_id, call.path["job_id"])
+    versions = await job_versions(call.backend.read, call.project_id, job_id)
+    rest = [job for job in reversed(versions) if place is None or job.version < place[0]]
+    shown = rest[: query.size]
+    cursor = encode_cursor("job-versions", shown[-1].version) if len(rest) > len(shown) else None
+    rows = [{**render_job(job, project_id=call.project_id), "job_id": job.job_id} for job in shown]
+    return page(call, query, rows, cursor)
+
+
+def require_own_project(call: Call, project_id: str | None) -> None:
+    """Raise NotFound if a caller names a project that is not the credential's."""
+    if project_id is not None and project_id != call.project_id:
+        raise NotFound(f"there is no project {project_id!r} that this credential may use")
+
+
+async def _command(call: Call, command: Command) -> Committed:
+    refs, ref = call.backend.job_refs, call.path["job_id"]
+    job_id = await refs.find(call.project_id, ref)
+    try:
+        return await call.backend.committer.execute(call.project_id, CommandJob(call.context, job_id, command))
+    except JobNotFound:
+        raise JobNotFound(f"there is no job {ref!r} in this project") from None
+    finally:
+        # Its slug may be another by now, or nobody's.
+        refs.forget(call.project_id, ref)
+
+
+def _shown(call: Call, committed: Committed, status: int = 200) -> Answer:
+    job = committed.value
+    return Answer(render_job(job, project_id=call.project_id), status, position=committed.position, version=job.version)
+
+
+OPERATIONS = (
+    Operation("POST", "/v1/jobs", create_job, "Create a job", "jobs", "jobs:write", body=NewJob, status=201),
+    Operation("GET", "/v1/jobs", list_jobs, "List jobs", "jobs", "jobs:read", query=JobQuery),
+    Operation("GET", "/v1/jobs/{job_id}", get_job, "Read a job", "jobs", "jobs:read"),
+    Operation("PATCH", "/v1/jobs/{job_id}", update_job, "Change a job", "jobs", "jobs:write", body=JobChanges),
+    Operation("DELETE", "/v1/jobs/{job_id}", delete_job, "Delete a job", "jobs", "jobs:write", status=204),
+    Operation(
+        "GET",
+        "/v1/jobs/{job_id}/versions",
+        list_job_versions,
+        "List the versions of a job",
+        "jobs",
+        "jobs:read",
+        query=PageQuery,
+    ),
+)

@@ -1,0 +1,120 @@
+"""A server in this process, on a database of its own, and clients that speak to it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from runcord.http.app import create_app
+from runcord.http.credentials import create_key, create_project
+from runcord.settings import load_settings
+
+PROJECT = "proj_test"
+DEADLINE = 10.0
+
+
+@dataclass
+class Api:
+    """A client with a credential. Paths are whole; answers are as they come."""
+
+    client: TestClient
+    secret: str
+
+    def request(self, method: str, path: str, json: Any = None, **options: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.secret}", **options.pop("headers", {})}
+        if json is not None:
+            options["json"] = json
+        return self.client.request(method, path, headers=headers, **options)
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, json: Any = None, **options: Any) -> Any:
+        return self.request("POST", path, json, **options)
+
+    def patch(self, path: str, json: Any = None, **options: Any) -> Any:
+        return self.request("PATCH", path, json, **options)
+
+    def delete(self, path: str, **options: Any) -> Any:
+        return self.request("DELETE", path, **options)
+
+    def speaking_as(self, secret: str) -> "Api":
+        """Return a client that sends another credential: a run token, say."""
+        return Api(self.client, secret)
+
+    # --- what most tests begin with -------------------------------------------------------------------
+
+    def new_job(self, slug: str = "parse", **settings: Any) -> dict[str, Any]:
+        """Return a new job."""
+        answer = self.post("/v1/jobs", {"name": slug, "slug": slug, **settings})
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def new_run(self, job: str = "parse", **body: Any) -> dict[str, Any]:
+        """Return a new run of a job."""
+        answer = self.post(f"/v1/jobs/{job}/trigger", body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def take(self, **body: Any) -> list[dict[str, Any]]:
+        """Return what a worker is given."""
+        answer = self.post("/v1/runs/dequeue", {"worker_id": "w1", **body})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    def working(self, **job: Any) -> dict[str, Any]:
+        """Return a claim of a new run of a new job, begun."""
+        made = self.new_job(**job)
+        run = self.new_run(made["id"])
+        (claim,) = self.take(run_id=run["id"], start=True)
+        return claim
+
+
+NewApi = Callable[..., Api]
+
+
+@pytest.fixture
+def app(dsn: str) -> Starlette:
+    """The application; it runs while a client or its lifespan does."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        create_project(conn, PROJECT, "Test")
+    return create_app(load_settings(writers=1, readers=2), dsn)
+
+
+@pytest.fixture
+def client(app: Starlette) -> Iterator[TestClient]:
+    """A client without a credential; the server runs as long as it."""
+    with TestClient(app, follow_redirects=False) as client:
+        yield client
+
+
+@pytest.fixture
+def new_secret(dsn: str) -> Callable[..., str]:
+    """Makes API keys: `new_secret("proj_other", scopes=["runs:read"])`, with their project."""
+
+    def new(project_id: str = PROJECT, *, scopes: Sequence[str] = ("*",)) -> str:
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            create_project(conn, project_id, project_id)
+            return create_key(conn, project_id, "test", scopes=scopes).secret
+
+    return new
+
+
+@pytest.fixture
+def new_api(client: TestClient, new_secret: Callable[..., str]) -> NewApi:
+    """Makes clients with keys of their own: `new_api("proj_other", scopes=["runs:read"])`."""
+
+    def new(project_id: str = PROJECT, *, scopes: Sequence[str] = ("*",)) -> Api:
+        return Api(client, new_secret(project_id, scopes=scopes))
+
+    return new
+
+
+@pytest.fixture
+def api(new_api: NewApi) -> Api:
+    """A client with a key of the project `proj_test` that may do everything."""
+    return new_api()
