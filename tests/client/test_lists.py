@@ -102,3 +102,14 @@ def test_waiting_ends_when_the_time_is_over(
     with pytest.raises(RunNotFinishedError, match="still queued after 5 s"):
         client.runs.wait("run_1", timeout=5)
     assert sum(waited) == pytest.approx(5)
+
+
+def test_runs_are_listed_and_counted_by_job(client: Client, server: Any) -> None:
+    server.answer([])
+    assert client.runs.list(job_id="job_1").collect() == []
+    assert dict(server.last.url.params) == {"job_id": "job_1"}
+
+    server.answer({"by_status": {"completed": 2, "dead_letter": 1, "queued": 4}, "total": 7})
+    stats = client.runs.stats(job_id="job_1")
+    assert str(server.last.url).endswith("/v1/runs/stats?job_id=job_1")
+    assert (stats.finished, stats.total) == (3, 7)

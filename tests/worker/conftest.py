@@ -32,6 +32,7 @@ class FakeRun:
     error: Any = None
     retryable: bool | None = None
     checkpoint: Any = None
+    event: Any = None
     state: dict[str, Any] = field(default_factory=dict)
     said: list[tuple[str, Any]] = field(default_factory=list)
     heartbeats: int = 0
@@ -154,6 +155,8 @@ class FakeServer:
                 if run.checkpoint is not None:
                     checkpoint = {"id": "c", "run_id": run.id, "sequence": 1, "source": "sdk", "created_at": NOW}
                     claim["checkpoint"] = {**checkpoint, "state": run.checkpoint}
+                if run.event is not None:
+                    claim["event"] = run.event
                 if run.error is not None:
                     claim["previous_error"] = run.error
                 claims.append(claim)
@@ -170,7 +173,7 @@ class FakeServer:
 
     def _settle_one(self, settlement: dict[str, Any]) -> dict[str, Any]:
         run = self.runs[settlement["run_id"]]
-        if run.attempt != settlement["attempt"] or run.status != "executing":
+        if settlement["run_token"] != run.token or run.status != "executing":
             return {"run_id": run.id, "status": run.status, "error": "stale_attempt"}
         if settlement["status"] == "completed":
             run.status, run.result = "completed", settlement.get("result")

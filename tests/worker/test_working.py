@@ -266,27 +266,28 @@ def test_waiting_for_an_event_ends_the_attempt_without_a_report(
 
     @worker.job("sync")
     def approve(payload: Any, context: RunContext) -> Any:
-        if context.checkpoint is None:
+        if context.event is None:
             try:
                 context.wait_for_event("approval", timeout_secs=60)
             except Exception:
                 return "caught what it should not have seen"
-        return context.checkpoint
+        return [context.event.event_key, context.event.payload]
 
     @worker.job("async")
     async def approve_async(payload: Any, context: AsyncRunContext) -> Any:
-        if context.checkpoint is None:
+        if context.event is None:
             await context.wait_for_event("approval", timeout_secs=60)
-        return context.checkpoint
+        return [context.event.event_key, context.event.payload]
 
     run = server.add(job="async" if asynchronous else "sync")
-    other = server.add(job="async", checkpoint="other")
+    other = server.add(job="async", event={"event_key": "other"})
     with running(worker):
         server.wait_until(lambda: run.status == "waiting" and other.status == "completed")
         assert [item["run_id"] for call in server.calls_of("settle") for item in call] == [other.id]
-        run.checkpoint, run.status = {"approved": True}, "queued"
+        run.event, run.status = {"event_key": "approval", "payload": {"approved": True}}, "queued"
         server.wait_until(lambda: run.status == "completed")
-    assert run.result == {"approved": True}
+    assert run.result == ["approval", {"approved": True}]
+    assert other.result == ["other", None]
 
 
 def test_a_handler_must_take_a_payload_and_perhaps_a_context() -> None:

@@ -34,8 +34,10 @@ from runcord.client.models import (
     Claim,
     HistoryEvent,
     Job,
+    ReceivedEvent,
     Run,
     RunEvent,
+    RunStats,
     TriggeredRun,
 )
 from runcord.client.options import JobFields, Settlement, TriggerItem, TriggerOptions
@@ -60,9 +62,11 @@ __all__ = [
     "Pager",
     "PermissionDeniedError",
     "RateLimitedError",
+    "ReceivedEvent",
     "Run",
     "RunEvent",
     "RunNotFinishedError",
+    "RunStats",
     "RuncordClientError",
     "ServerError",
     "Settlement",

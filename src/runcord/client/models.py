@@ -30,7 +30,9 @@ class Run(Model):
     status: str
     attempt: int
     created_at: datetime
+    version: int | None = None
     job_slug: str | None = None
+    worker_id: str | None = None
     triggered_by: str | None = None
     priority: int = 0
     job_version: int | None = None
@@ -55,10 +57,10 @@ class Run(Model):
     concurrency_key: str | None = None
     created_by: str | None = None
     max_attempts_override: int | None = None
-    timeout_secs_override: int | None = None
+    timeout_secs_override: float | None = None
     retry_backoff: str | None = None
-    retry_initial_delay_secs: int | None = None
-    retry_max_delay_secs: int | None = None
+    retry_initial_delay_secs: float | None = None
+    retry_max_delay_secs: float | None = None
     execution_trace: dict[str, int] | None = None
 
     @property
@@ -110,16 +112,30 @@ class Job(Model):
     cron: str | None = None
     timezone: str | None = None
     max_attempts: int = 3
-    timeout_secs: int = 300
+    timeout_secs: float = 300
     max_concurrency: int | None = None
     max_concurrency_per_key: int | None = None
-    run_ttl_secs: int | None = None
+    run_ttl_secs: float | None = None
     retry_strategy: str | None = None
-    retry_delays_secs: list[int] | None = None
+    retry_initial_delay_secs: float | None = None
+    retry_max_delay_secs: float | None = None
+    retry_delays_secs: list[float] | None = None
     payload_schema: Any = None
     tags: dict[str, str] = Field(default_factory=dict)
     version_id: str | None = None
     version_policy: str | None = None
+
+
+class RunStats(Model):
+    """Count runs; statuses that no run is in are left out."""
+
+    by_status: dict[str, int]
+    total: int
+
+    @property
+    def finished(self) -> int:
+        """Return how many have finished, dead letters included."""
+        return sum(count for status, count in self.by_status.items() if status in FINISHED)
 
 
 class HistoryEvent(Model):
@@ -129,6 +145,7 @@ class HistoryEvent(Model):
     position: int
     recorded_at: datetime
     type: str
+    event_id: str | None = None
     actor: Any = None
     data: Any = None
 
@@ -202,13 +219,24 @@ class StateEntry(Model):
     updated_at: datetime
 
 
+class ReceivedEvent(Model):
+    """Show the event that a run has waited for."""
+
+    event_key: str
+    payload: Any = None
+
+
 class Claim(Model):
-    """Show one taken run: its token, its lease, and what an earlier attempt left behind."""
+    """Show one taken run: its token, its lease, and what an earlier attempt left behind.
+
+    `event` is what the run last waited for, until a checkpoint is saved after it.
+    """
 
     run: Run
     run_token: str
     lease_expires_at: datetime
     checkpoint: Checkpoint | None = None
+    event: ReceivedEvent | None = None
     previous_error: Any = None
 
 

@@ -15,17 +15,17 @@ class TriggerOptions(TypedDict, total=False):
     idempotency_key: str
     delay: float | timedelta
     scheduled_at: datetime
-    ttl_secs: int
+    ttl_secs: float
     priority: int
     tags: Mapping[str, str]
     metadata: Mapping[str, str]
     concurrency_key: str
     parent_run_id: str
     max_attempts_override: int
-    timeout_secs_override: int
+    timeout_secs_override: float
     retry_backoff: RetryStrategy
-    retry_initial_delay_secs: int
-    retry_max_delay_secs: int
+    retry_initial_delay_secs: float
+    retry_max_delay_secs: float
 
 
 class TriggerItem(TriggerOptions, total=False):
@@ -51,18 +51,20 @@ class JobFields(TypedDict, total=False):
     tags: Mapping[str, str]
     default_run_metadata: Mapping[str, str]
     max_attempts: int
-    timeout_secs: int
+    timeout_secs: float
     max_concurrency: int
     max_concurrency_per_key: int
-    run_ttl_secs: int
+    run_ttl_secs: float
     retry_strategy: RetryStrategy
-    retry_delays_secs: Sequence[int]
+    retry_initial_delay_secs: float
+    retry_max_delay_secs: float
+    retry_delays_secs: Sequence[float]
     version_policy: Literal["pin", "latest", "minor"]
     execution_mode: str
 
 
 class Settlement(TypedDict):
-    """Name the members of a report on the end of one attempt."""
+    """Name the members of a report on the end of one attempt; the claim's `run_token` fences it by claim."""
 
     run_id: str
     attempt: int

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from runcord.client import (
     AsyncClient,
@@ -127,13 +127,11 @@ class Settler:
             _log_refusal(pending.settlement["run_id"], pending.settlement["attempt"], error)
             return
         message = f"The server refused the result: {error.message}"
-        settlement = Settlement(
-            run_id=pending.settlement["run_id"],
-            attempt=pending.settlement["attempt"],
-            status="failed",
-            error={"type": "ResultRefused", "message": message},
-            retryable=False,
-        )
+        settlement: Settlement = {
+            **_ending(pending.report.claim, "failed"),
+            "error": {"type": "ResultRefused", "message": message},
+            "retryable": False,
+        }
         await self._send([replace(pending, settlement=settlement)])
 
     async def _report_alone(self, report: Report) -> None:
@@ -161,15 +159,20 @@ def _log_refusal(run_id: str, attempt: int, reason: object) -> None:
 
 def _settlement(report: Report) -> Settlement | None:
     """Return the report as a batch takes it, or None when it must be sent alone."""
-    run = report.claim.run
     match report.outcome:
         case Completed(result):
-            settlement = Settlement(run_id=run.id, attempt=run.attempt, status="completed")
+            settlement = _ending(report.claim, "completed")
             return settlement if result is None else {**settlement, "result": result}
         case Failed(error, retryable, None):
-            return Settlement(run_id=run.id, attempt=run.attempt, status="failed", error=error, retryable=retryable)
+            return {**_ending(report.claim, "failed"), "error": error, "retryable": retryable}
         case _:
             return None
+
+
+def _ending(claim: Claim, status: Literal["completed", "failed"]) -> Settlement:
+    """Return what every settlement says. The token fences by claim: an attempt number can be claimed again."""
+    run = claim.run
+    return Settlement(run_id=run.id, attempt=run.attempt, status=status, run_token=claim.run_token)
 
 
 async def _until_arrived(call: Callable[[], Awaitable[T]], leases: Sequence[Lease]) -> T:

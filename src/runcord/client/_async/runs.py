@@ -17,6 +17,7 @@ from runcord.client.models import (
     Output,
     Run,
     RunEvent,
+    RunStats,
     StateEntry,
     ToolCall,
     Usage,
@@ -42,6 +43,7 @@ class AsyncRuns:
         self,
         *,
         status: str | None = None,
+        job_id: str | None = None,
         triggered_by: str | None = None,
         batch_id: str | None = None,
         tag_key: str | None = None,
@@ -55,6 +57,7 @@ class AsyncRuns:
         """Iterate over the project's runs that meet all conditions given, newest first."""
         query: dict[str, QueryValue] = {
             "status": status,
+            "job_id": job_id,
             "triggered_by": triggered_by,
             "batch_id": batch_id,
             "tag_key": tag_key,
@@ -70,6 +73,11 @@ class AsyncRuns:
     def list_dlq(self, *, page_size: int | None = None, cursor: str | None = None) -> AsyncPager[Run]:
         """Iterate over the dead letters, newest first."""
         return self._pager(Run, "dlq", query={"limit": page_size, "cursor": cursor})
+
+    async def stats(self, *, job_id: str | None = None) -> RunStats:
+        """Count the project's runs, or those of one job, by status."""
+        request = Request("GET", path("v1", "runs", "stats"), RunStats, query={"job_id": job_id}, repeatable=True)
+        return await self._connection.send(request)
 
     def history(
         self, run_id: str, *, page_size: int | None = None, cursor: str | None = None

@@ -18,6 +18,7 @@ from runcord.client.models import (
     Output,
     Run,
     RunEvent,
+    RunStats,
     StateEntry,
     ToolCall,
     Usage,
@@ -43,6 +44,7 @@ class Runs:
         self,
         *,
         status: str | None = None,
+        job_id: str | None = None,
         triggered_by: str | None = None,
         batch_id: str | None = None,
         tag_key: str | None = None,
@@ -56,6 +58,7 @@ class Runs:
         """Iterate over the project's runs that meet all conditions given, newest first."""
         query: dict[str, QueryValue] = {
             "status": status,
+            "job_id": job_id,
             "triggered_by": triggered_by,
             "batch_id": batch_id,
             "tag_key": tag_key,
@@ -71,6 +74,11 @@ class Runs:
     def list_dlq(self, *, page_size: int | None = None, cursor: str | None = None) -> Pager[Run]:
         """Iterate over the dead letters, newest first."""
         return self._pager(Run, "dlq", query={"limit": page_size, "cursor": cursor})
+
+    def stats(self, *, job_id: str | None = None) -> RunStats:
+        """Count the project's runs, or those of one job, by status."""
+        request = Request("GET", path("v1", "runs", "stats"), RunStats, query={"job_id": job_id}, repeatable=True)
+        return self._connection.send(request)
 
     def history(self, run_id: str, *, page_size: int | None = None, cursor: str | None = None) -> Pager[HistoryEvent]:
         """Iterate over everything that was recorded of the run, in order."""

@@ -41,8 +41,9 @@ class RunContext:
     """Accompany one attempt at a run.
 
     `run` is the run as it was taken; `checkpoint` the latest saved state, to go on from (None: begin at the
-    beginning), `checkpoint_source` who saved it; `previous_error` what ended the attempt before. Every call raises
-    StaleAttemptError once somebody else works on the run.
+    beginning), `checkpoint_source` who saved it; `event` what the run has waited for, told to every attempt until a
+    checkpoint is saved; `previous_error` what ended the attempt before. Every call raises StaleAttemptError once
+    somebody else works on the run.
     """
 
     def __init__(self, claim: Claim, attempt: Attempt, interruption: Interruption) -> None:
@@ -53,6 +54,7 @@ class RunContext:
         self.attempt = claim.run.attempt
         self.payload = claim.run.payload
         self.previous_error = claim.previous_error
+        self.event = claim.event
         self.checkpoint: Any = claim.checkpoint.state if claim.checkpoint else None
         self.checkpoint_source: str | None = claim.checkpoint.source if claim.checkpoint else None
         self.state = RunState(attempt)
@@ -141,8 +143,8 @@ class RunContext:
     def wait_for_event(self, event_key: str, *, timeout_secs: int | None = None) -> NoReturn:
         """Give up the attempt until an event comes. Never returns: the handler ends here, and nothing is reported.
 
-        When the event comes, the run is queued again and the handler starts anew, with the event's payload as its
-        `checkpoint` and `event_trigger` as its `checkpoint_source`. Save what is needed in `state` before.
+        When the event comes, the run is queued again and the handler starts anew: `event` has the event's key and
+        payload. Save what is needed in a checkpoint or in `state` before.
         """
         self._attempt.wait_for_event(event_key, timeout_secs=timeout_secs)
         self._interruption.set("suspended")
