@@ -104,11 +104,13 @@ def test_waiting_ends_when_the_time_is_over(
     assert sum(waited) == pytest.approx(5)
 
 
-def test_runs_are_listed_and_counted_by_job(client: Client, server: Any) -> None:
+def test_the_runs_of_a_job_are_listed(client: Client, server: Any) -> None:
     server.answer([])
     assert client.runs.list(job_id="job_1").collect() == []
     assert dict(server.last.url.params) == {"job_id": "job_1"}
 
+
+def test_the_runs_of_a_job_are_counted(client: Client, server: Any) -> None:
     server.answer({"by_status": {"completed": 2, "dead_letter": 1, "queued": 4}, "total": 7})
     stats = client.runs.stats(job_id="job_1")
     assert str(server.last.url).endswith("/v1/runs/stats?job_id=job_1")
