@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, cast
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 
-from runcord.errors import Invalid
+from runcord.errors import Invalid, NotFound
 from runcord.http.backend import Backend
 from runcord.http.credentials import Key
 from runcord.http.run_tokens import RunToken
@@ -100,6 +100,11 @@ class Call:
             raise Invalid("X-Runcord-Attempt must be a number of an attempt: 1, 2, 3 …")
         return Claim(attempt=int(given), fence=claim.fence)
 
+    def require_own_project(self, project_id: str | None) -> None:
+        """Raise NotFound if the request names a project that is not the credential's."""
+        if project_id is not None and project_id != self.project_id:
+            raise NotFound(f"there is no project {project_id[:128]!r} that this credential may use")
+
     def body(self, model: type[M]) -> M:
         """Return the validated body; `model` is the one that the operation declares."""
         assert isinstance(self.given_body, model)
@@ -130,6 +135,8 @@ class Operation:
     answer: Any = None
     """The model or type of the answer's body, for the OpenAPI document."""
     status: int = 200
+    other_answers: Mapping[int, Any] = field(default_factory=dict[int, Any])
+    """Further statuses and the models of their bodies, None for no body; those of errors need no mention."""
     refusal_status: int | Mapping[str, int] | None = None
     """The HTTP status for an illegal transition where the dialect's is not 409: one, or by the run's status."""
     body_limit_factor: int = 1

@@ -39,8 +39,8 @@ def _whole(value: object) -> object:
     return value
 
 
-WholeNumber = Annotated[int, BeforeValidator(_whole)]
-"""A whole number in a query: digits and nothing else."""
+DIGITS = BeforeValidator(_whole)
+"""For whole numbers in a query: digits and nothing else."""
 
 
 class Document(BaseModel):
@@ -57,14 +57,15 @@ class Envelope(Document, Generic[T]):
     next_cursor: Maybe[str] = None
 
 
-ListOf = list[T] | Envelope[T]
-"""What a list answers: an array, or its envelope if that was asked for."""
+def list_of(row: type[Document]) -> Any:
+    """Return the type of what a list answers: an array, or its envelope if that was asked for."""
+    return list[row] | Envelope[row]
 
 
 class PageQuery(Query):
     """Which page of a list, and in which form. A parameter without a value counts as absent."""
 
-    limit: Annotated[WholeNumber, Field(ge=1, description=f"Rows in a page; more than {MAX_PAGE} are cut to that.")] = (
+    limit: Annotated[int, Field(ge=1, description=f"Rows in a page; more than {MAX_PAGE} are cut to that."), DIGITS] = (
         DEFAULT_PAGE
     )
     cursor: Annotated[

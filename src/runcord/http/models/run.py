@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import WithJsonSchema
 
-from runcord.http.models.page import Document, Maybe, PageQuery, WholeNumber
+from runcord.http.models.page import DIGITS, Document, Maybe, PageQuery
 from runcord.http.models.value import Json, Time
 from runcord.http.operation import Body, Query
 from runcord.projecting.time_travel import LAST_VERSION
@@ -16,6 +16,8 @@ from runcord.run.status import Status
 
 Preset = Literal["micro", "small-1x", "small-2x", "medium-1x", "medium-2x", "large-1x", "large-2x"]
 """What a restarted run should run on, by Strait's names."""
+
+VersionNumber = Annotated[int, Field(ge=1, le=LAST_VERSION), DIGITS]
 
 Reason = Annotated[str, Field(min_length=1, max_length=1024)]
 
@@ -58,17 +60,13 @@ class StatsQuery(Query):
 class RunQuery(Query):
     """Which state of the run to answer."""
 
-    version: Annotated[
-        WholeNumber | None, Field(ge=1, le=LAST_VERSION, description="The run as its event of this number left it.")
-    ] = None
+    version: Annotated[VersionNumber | None, Field(description="The run as its event of this number left it.")] = None
 
 
 class ReplayQuery(Query):
     """Where the new run begins."""
 
-    from_checkpoint: Annotated[
-        WholeNumber | None, Field(ge=1, le=LAST_VERSION, description="The sequence number of a checkpoint.")
-    ] = None
+    from_checkpoint: Annotated[VersionNumber | None, Field(description="The sequence number of a checkpoint.")] = None
 
 
 class MessagesQuery(PageQuery):
@@ -330,7 +328,7 @@ def _split(value: object) -> object:
 class HistoryQuery(PageQuery):
     """Which part of a history to list."""
 
-    after: Annotated[WholeNumber, Field(ge=0, le=LAST_VERSION, description="Events after this version.")] = 0
+    after: Annotated[int, Field(ge=0, le=LAST_VERSION, description="Events after this version."), DIGITS] = 0
     types: Annotated[
         list[str] | None,
         BeforeValidator(_split),

@@ -6,7 +6,7 @@ from typing import Any, cast
 import orjson
 
 from runcord.errors import Invalid
-from runcord.http.models.page import ListOf, encode_cursor, page
+from runcord.http.models.page import encode_cursor, list_of, page
 from runcord.http.models.run import HistoryEvent, HistoryQuery
 from runcord.http.operation import Answer, Call, Operation
 from runcord.http.run_answers import require_run
@@ -71,6 +71,6 @@ OPERATIONS = (
         tag="history",
         scope="runs:read",
         query=HistoryQuery,
-        answer=ListOf[HistoryEvent],
+        answer=list_of(HistoryEvent),
     ),
 )

@@ -11,7 +11,7 @@ from runcord.http.compat.strait.render import (
     render_tool_call,
     render_usage,
 )
-from runcord.http.models.page import ListOf, PageQuery, encode_cursor, page
+from runcord.http.models.page import PageQuery, encode_cursor, list_of, page
 from runcord.http.models.run import (
     DebugBundle,
     DependencyStatus,
@@ -186,14 +186,14 @@ def _read(
 
 
 OPERATIONS = (
-    _read("events", list_events, "List a run's log", ListOf[RunEvent], query=MessagesQuery),
-    _read("checkpoints", list_checkpoints, "List a run's checkpoints", ListOf[RunCheckpoint], query=PageQuery),
-    _read("usage", list_usage, "List a run's uses of models", ListOf[RunUsage], query=PageQuery),
-    _read("tool-calls", list_tool_calls, "List a run's calls of tools", ListOf[RunToolCall], query=PageQuery),
-    _read("outputs", list_outputs, "List a run's outputs", ListOf[RunOutput], query=PageQuery),
+    _read("events", list_events, "List a run's log", list_of(RunEvent), query=MessagesQuery),
+    _read("checkpoints", list_checkpoints, "List a run's checkpoints", list_of(RunCheckpoint), query=PageQuery),
+    _read("usage", list_usage, "List a run's uses of models", list_of(RunUsage), query=PageQuery),
+    _read("tool-calls", list_tool_calls, "List a run's calls of tools", list_of(RunToolCall), query=PageQuery),
+    _read("outputs", list_outputs, "List a run's outputs", list_of(RunOutput), query=PageQuery),
     _read("state", list_state, "List a run's state", list[RunState]),
     _read("debug-bundle", get_debug_bundle, "Get all about a run", DebugBundle),
-    _read("lineage", list_lineage, "List a run's continuations", ListOf[JobRun], query=PageQuery),
+    _read("lineage", list_lineage, "List a run's continuations", list_of(JobRun), query=PageQuery),
     _read("dependency-status", get_dependency_status, "Get a run's dependencies", DependencyStatus),
     _read("dependencies", list_dependencies, "Get a run's dependencies (alias)", DependencyStatus),
 )

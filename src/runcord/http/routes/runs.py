@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from runcord.errors import NotFound, RunNotFound
-from runcord.http.models.page import ListOf, PageQuery, cursor_time, encode_cursor, page
+from runcord.http.models.page import PageQuery, cursor_time, encode_cursor, list_of, page
 from runcord.http.models.run import (
     DeadLettersQuery,
     DebugMode,
@@ -135,24 +135,31 @@ def _read(path: str, **options: Any) -> dict[str, Any]:
 
 
 OPERATIONS = (
-    Operation(**_read("/v1/runs"), handle=list_runs, summary="List runs", query=RunsQuery, answer=ListOf[JobRun]),
+    Operation(**_read("/v1/runs"), handle=list_runs, summary="List runs", query=RunsQuery, answer=list_of(JobRun)),
     Operation(
         **_read("/v1/runs/dlq"),
         handle=list_dead_letters,
         summary="List dead letters",
         query=DeadLettersQuery,
-        answer=ListOf[JobRun],
+        answer=list_of(JobRun),
     ),
     Operation(
         **_read("/v1/runs/stats"), handle=count_runs, summary="Count runs by status", query=StatsQuery, answer=RunStats
     ),
-    Operation(**_read("/v1/runs/{run_id}"), handle=get_run, summary="Get a run", query=RunQuery, answer=JobRun),
+    Operation(
+        **_read("/v1/runs/{run_id}"),
+        handle=get_run,
+        summary="Get a run",
+        query=RunQuery,
+        answer=JobRun,
+        other_answers={304: None},
+    ),
     Operation(
         **_read("/v1/runs/{run_id}/children"),
         handle=list_children,
         summary="List a run's children",
         query=PageQuery,
-        answer=ListOf[JobRun],
+        answer=list_of(JobRun),
     ),
     Operation(**_read("/v1/runs/{run_id}/debug"), handle=get_debug_mode, summary="Get debug mode", answer=DebugMode),
 )

@@ -1,0 +1,282 @@
+"""The OpenAPI 3.1 document, made from the operations and their models: what is served is what is described."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from inspect import getdoc
+from typing import Any, Literal, cast
+
+from openapi_pydantic import (
+    Components,
+    Header,
+    Info,
+    MediaType,
+    OpenAPI,
+    Parameter,
+    PathItem,
+    Reference,
+    RequestBody,
+    Response,
+    Schema,
+    SecurityScheme,
+    Tag,
+)
+from openapi_pydantic import Operation as Described
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
+
+from runcord.http.models.page import Document, Maybe, PageQuery
+from runcord.http.models.run import AnyJson
+from runcord.http.operation import Operation
+from runcord.http.operations import OPERATIONS
+
+REF = "#/components/schemas/{model}"
+
+TAGS = {
+    "runs": "Runs: what they are, what they left on record, and what may be done with them.",
+    "history": "The record itself: every event of a run, in its order.",
+    "jobs": "Jobs: what runs are made of.",
+    "trigger": "Making runs.",
+    "queue": "Taking runs and settling them, many at a time.",
+    "worker": "What a worker reports on the run that it works on.",
+    "events": "Events that runs wait for.",
+    "keys": "API keys and what they may do.",
+    "system": "The server itself.",
+}
+
+_PATH_PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
+
+_ERRORS = {
+    400: "The request is not valid; `message` and `details` say what to change.",
+    401: "There is no credential, or it is not a good one.",
+    403: "The credential does not permit this.",
+    404: "There is no such thing in this project.",
+    409: "The present state does not allow this; nothing was changed.",
+    413: "The body is larger than allowed.",
+    422: "The request is well-formed but contradicts an earlier one, or what the job promises.",
+    500: "Something went wrong on our side.",
+    503: "The server cannot do this just now; try again shortly.",
+}
+
+
+class Problem(Document):
+    """What every error answers: the members that Strait's clients read, and those of RFC 9457."""
+
+    error: str
+    code: str
+    message: str
+    request_id: str
+    type: str
+    title: str
+    status: int
+    detail: str
+    details: Maybe[list[AnyJson]] = None
+
+
+@cache
+def document() -> Mapping[str, Any]:
+    """Return the document as JSON members; it is made once."""
+    return describe(OPERATIONS)
+
+
+def describe(operations: Sequence[Operation]) -> Mapping[str, Any]:
+    """Return the OpenAPI document of some operations."""
+    schemas = _Schemas(operations)
+    paths: dict[str, PathItem] = {}
+    for operation in operations:
+        item = paths.setdefault(path_of(operation), PathItem())
+        setattr(item, operation.method.lower(), _describe(operation, schemas))
+    used = {operation.tag for operation in operations}
+    described = OpenAPI(
+        openapi="3.1.1",
+        info=Info(
+            title="Runcord",
+            version=version("runcord"),
+            description="The run ledger for background jobs and AI-agent runs. Times are RFC 3339 in UTC, lists are "
+            "arrays with `X-Next-Cursor` and `Link` headers, errors look like `Problem`.",
+        ),
+        tags=[Tag(name=name, description=text) for name, text in TAGS.items() if name in used],
+        paths=paths,
+        components=Components(
+            securitySchemes={
+                "apiKey": SecurityScheme(type="http", scheme="bearer", description="An API key of a project."),
+                "runToken": SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    bearerFormat="JWT",
+                    description="The token of a run, which its trigger and its claim come with.",
+                ),
+            }
+        ),
+    )
+    members = described.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+    members["components"]["schemas"] = schemas.definitions
+    return members
+
+
+def path_of(operation: Operation) -> str:
+    """Return the path of an operation as OpenAPI writes it."""
+    return _PATH_PARAMETER.sub(r"{\1}", operation.path)
+
+
+class _Schemas:
+    """The schemas of all models, under names of their own."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        wanted: dict[tuple[int, JsonSchemaMode], Any] = {}
+        for operation in operations:
+            for kind, side in _types(operation):
+                wanted[id(kind), side] = kind
+        inputs: list[tuple[tuple[int, JsonSchemaMode], JsonSchemaMode, TypeAdapter[Any]]] = [
+            (key, key[1], TypeAdapter(kind)) for key, kind in wanted.items()
+        ]
+        found, pool = TypeAdapter.json_schemas(inputs, ref_template=REF)
+        self._found = {key: cast(dict[str, Any], _without_placeholders(schema)) for (key, _), schema in found.items()}
+        self.definitions = cast(dict[str, Any], _without_placeholders(pool.get("$defs", {})))
+
+    def of(self, kind: Any, side: JsonSchemaMode) -> Schema:
+        return Schema.model_validate(self._found[id(kind), side])
+
+    def members(self, kind: Any) -> tuple[dict[str, Any], set[str]]:
+        """Return the schemas of a query's parameters and the names of those that are required."""
+        schema = self._found[id(kind), "validation"]
+        if "$ref" in schema:
+            schema = self.definitions[schema["$ref"].rsplit("/", 1)[1]]
+        return schema.get("properties", {}), set(schema.get("required", ()))
+
+
+def _types(operation: Operation) -> list[tuple[Any, JsonSchemaMode]]:
+    given: tuple[Any, ...] = (operation.body, operation.query)
+    answered: tuple[Any, ...] = (operation.answer, *operation.other_answers.values(), Problem)
+    types: list[tuple[Any, JsonSchemaMode]] = [(kind, "validation") for kind in given if kind is not None]
+    types += [(kind, "serialization") for kind in answered if kind is not None]
+    return types
+
+
+def _without_placeholders(schema: Any) -> Any:
+    """Return a schema without the defaults, null and empty, that stand for a member that is left out."""
+    if isinstance(schema, dict):
+        members = cast(dict[str, Any], schema)
+        return {
+            name: _without_placeholders(value)
+            for name, value in members.items()
+            if name != "default" or value not in (None, "")
+        }
+    return [_without_placeholders(item) for item in cast(list[Any], schema)] if isinstance(schema, list) else schema
+
+
+def _describe(operation: Operation, schemas: _Schemas) -> Described:
+    text = getdoc(operation.handle) or ""
+    if operation.scope is not None:
+        scopes = " or ".join(f"`{scope}`" for scope in (operation.scope, *operation.other_scopes))
+        text += f"\n\nScope: {scopes}."
+    body = None
+    if operation.body is not None:
+        schema = schemas.of(operation.body, "validation")
+        # No body at all counts as `{}`.
+        needed = any(member.is_required() for member in operation.body.model_fields.values())
+        body = RequestBody(required=needed, content={"application/json": MediaType(schema=schema)})
+    return Described(
+        operationId=operation.operation_id,
+        tags=[operation.tag],
+        summary=operation.summary,
+        description=text,
+        parameters=_parameters(operation, schemas) or None,
+        requestBody=body,
+        responses=_responses(operation, schemas),
+        security=_security(operation),
+    )
+
+
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    match operation.access:
+        case "public":
+            return []
+        case "key":
+            return [{"apiKey": []}]
+        case "run":
+            return [{"apiKey": []}, {"runToken": []}]
+
+
+def _parameters(operation: Operation, schemas: _Schemas) -> list[Parameter | Reference]:
+    text = {"type": "string"}
+    found: list[Parameter | Reference] = [
+        _parameter(name, "path", text, required=True) for name in _PATH_PARAMETER.findall(operation.path)
+    ]
+    if operation.query is not None:
+        members, required = schemas.members(operation.query)
+        found += [_parameter(name, "query", schema, required=name in required) for name, schema in members.items()]
+    if operation.access == "run":
+        number = {"type": "integer", "minimum": 1, "maximum": 999_999_999}
+        description = "The attempt that the caller speaks for; one that is not the present one is refused."
+        found.append(_parameter("X-Runcord-Attempt", "header", {**number, "description": description}))
+    return found
+
+
+def _parameter(
+    name: str, location: Literal["path", "query", "header"], schema: Mapping[str, Any], *, required: bool = False
+) -> Parameter:
+    return Parameter.model_validate(
+        {
+            "name": name,
+            "in": location,
+            "required": required,
+            "description": schema.get("description"),
+            "schema": _never_null({key: value for key, value in schema.items() if key != "description"}),
+        }
+    )
+
+
+def _never_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of a parameter without null: what is not given is absent."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return schema
+    return {**{name: value for name, value in schema.items() if name != "anyOf"}, **kinds[0]}
+
+
+def statuses_of_errors(operation: Operation) -> list[int]:
+    """Return the statuses of errors that the operation may answer."""
+    found = {500, 503}
+    if operation.access != "public":
+        found |= {401, 403}
+    if operation.query is not None or operation.body is not None or operation.access == "run":
+        found.add(400)
+    if "{" in operation.path or (operation.query is not None and "project_id" in operation.query.model_fields):
+        found.add(404)
+    if operation.method != "GET" and operation.access != "public":
+        found |= {400, 404, 409, 422}
+        refusal = operation.refusal_status
+        found |= set(refusal.values()) if isinstance(refusal, Mapping) else {refusal or 409}
+    if operation.body is not None:
+        found.add(413)
+    return sorted(found)
+
+
+def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Response | Reference]:
+    answers = {operation.status: operation.answer, **operation.other_answers}
+    is_list = operation.query is not None and issubclass(operation.query, PageQuery)
+    responses: dict[str, Response | Reference] = {
+        str(status): Response(
+            description="Done." if status < 400 else _ERRORS[status],
+            headers=_headers(is_list=is_list and status == operation.status),
+            content=None if kind is None else {"application/json": MediaType(schema=schemas.of(kind, "serialization"))},
+        )
+        for status, kind in answers.items()
+    }
+    problem = {"application/json": MediaType(schema=schemas.of(Problem, "serialization"))}
+    for status in statuses_of_errors(operation):
+        if status not in answers:
+            responses[str(status)] = Response(description=_ERRORS[status], headers=_headers(), content=problem)
+    return responses
+
+
+def _headers(*, is_list: bool = False) -> dict[str, Header | Reference]:
+    texts = {"X-Request-ID": "The request's id: the caller's own, or a new one."}
+    if is_list:
+        texts["X-Next-Cursor"] = "The cursor of the next page; absent on the last one."
+        texts["Link"] = 'The next page, `rel="next"`; absent on the last one.'
+    return {
+        name: Header.model_validate({"description": text, "schema": {"type": "string"}}) for name, text in texts.items()
+    }
