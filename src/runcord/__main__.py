@@ -1,0 +1,6 @@
+"""`python -m runcord`: the command line."""
+
+from runcord.cli import main
+
+if __name__ == "__main__":
+    main()

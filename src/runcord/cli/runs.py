@@ -1,0 +1,109 @@
+"""`runcord runs` and `runcord jobs`: what the server says of them, over HTTP."""
+
+from collections.abc import Iterable
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from rich.text import Text
+
+from runcord.cli.output import Format, cell, console, print_facts, print_json, print_rows
+from runcord.cli.state import StateDir, resolve_server
+from runcord.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from pydantic import BaseModel
+
+    from runcord.client import Client, HistoryEvent
+
+runs = typer.Typer(help="Look at runs, as they are and as they were.", no_args_is_help=True)
+jobs = typer.Typer(help="Look at jobs.", no_args_is_help=True)
+
+RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="The id of the run.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="How many, at most.")]
+
+_RUN = ("id", "job_slug", "status", "attempt", "priority", "created_at", "finished_at")
+_JOB = ("id", "slug", "version", "enabled", "max_attempts", "timeout_secs", "max_concurrency", "updated_at")
+
+
+@runs.command("list")
+def list_runs(
+    status: Annotated[str | None, typer.Option("--status", help="Only runs in this status.")] = None,
+    limit: Limit = 50,
+    format: Format = "text",
+    state_dir: StateDir = None,
+) -> None:
+    """List runs, newest first."""
+    with _client(state_dir) as client:
+        found = _rows(islice(client.runs.list(status=status, page_size=min(limit, 100)), limit))
+    print_rows(found, _RUN, format, empty="There are no such runs.")
+
+
+@runs.command("show")
+def show_run(
+    run_id: RunId,
+    version: Annotated[
+        int | None, typer.Option("--version", min=1, help="As it was after its N-th event.", metavar="N")
+    ] = None,
+    format: Format = "text",
+    state_dir: StateDir = None,
+) -> None:
+    """Show a run as it is, or as it was at any version."""
+    with _client(state_dir) as client:
+        run = client.runs.get(run_id, version=version)
+    print_facts(run.model_dump(mode="json", exclude_unset=True), format)
+
+
+@runs.command("history")
+def show_history(run_id: RunId, format: Format = "text", state_dir: StateDir = None) -> None:
+    """Print everything that was recorded of a run, event by event, oldest first."""
+    with _client(state_dir) as client:
+        events = client.runs.history(run_id)
+        if format == "json":
+            print_json(_rows(events))
+            return
+        for event in events:
+            _print_event(event)
+
+
+@jobs.command("list")
+def list_jobs(limit: Limit = 50, format: Format = "text", state_dir: StateDir = None) -> None:
+    """List jobs, newest first."""
+    with _client(state_dir) as client:
+        found = _rows(islice(client.jobs.list(page_size=min(limit, 100)), limit))
+    print_rows(found, _JOB, format, empty="There are no jobs.")
+
+
+@contextmanager
+def _client(state_dir: Path | None) -> "Generator[Client]":
+    base_url, api_key = resolve_server(state_dir)
+    from runcord.client import Client, TransportError
+
+    with Client(base_url, api_key) as client:
+        try:
+            yield client
+        except TransportError as error:
+            raise Unavailable(f"{base_url} does not answer: {error.message}") from error
+
+
+def _rows(models: "Iterable[BaseModel]") -> list[dict[str, Any]]:
+    return [model.model_dump(mode="json", exclude_unset=True) for model in models]
+
+
+def _print_event(event: "HistoryEvent") -> None:
+    """Print a line for what happened, and one for each fact of it."""
+    line = Text()
+    line.append(f"{event.version:>4}  ", style="bold")
+    line.append(f"{cell(event.recorded_at)}  ", style="dim")
+    line.append(event.type, style="cyan")
+    line.append(f"  by {cell(event.actor)}, position {event.position}", style="dim")
+    console.print(line, soft_wrap=True)
+    data: object = event.data
+    facts = cast("dict[str, Any]", data) if isinstance(data, dict) else {"data": data}
+    for name, value in facts.items():
+        if value is not None:
+            console.print(Text(f"      {name}: {cell(value)}"), soft_wrap=True)
