@@ -134,7 +134,7 @@ class Executor:
     def _gone(self, error: BaseException) -> bool:
         """Whether the connection is lost; one that is not is rolled back and kept."""
         conn = self._conn
-        if isinstance(error, psycopg.Error) and (conn is None or conn.closed or isinstance(error, _SHUTDOWN)):
+        if isinstance(error, psycopg.Error) and (conn is None or conn.closed or _is_of_the_connection(error)):
             self.close()
             return True
         try:
@@ -142,6 +142,7 @@ class Executor:
                 conn.rollback()
         except psycopg.Error:
             self.close()
+            return True
         return False
 
     def _took_place(self, tx: Transaction, deadline: float) -> bool:
@@ -234,3 +235,11 @@ class Executor:
             except psycopg.OperationalError as error:
                 raise _Lost from error
         return self._conn
+
+
+def _is_of_the_connection(error: psycopg.Error) -> bool:
+    """Whether the error says that the connection ended, and not what the server thinks of a statement."""
+    if isinstance(error, _SHUTDOWN):
+        return True
+    ours = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and error.sqlstate is None
+    return ours and not isinstance(error, pg.PipelineAborted)
