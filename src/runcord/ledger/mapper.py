@@ -26,7 +26,7 @@ _JSON_OPTIONS = orjson.OPT_UTC_Z
 class Codec(Generic[T]):
     """Turns instances of one dataclass into compact JSON and back.
 
-    Left out is what equals its field's default, and None, which is every optional field's default.
+    Left out is what equals its field's default; a field without one is always there, null included.
     """
 
     def __init__(self, cls: type[T]) -> None:
@@ -68,7 +68,8 @@ def _holds_dataclass(hint: Any) -> bool:
 def _compact(value: Any) -> dict[str, Any]:
     shape = _shape(value.__class__)
     defaults = shape.defaults
-    members = {name: v for name, v in value.__dict__.items() if v is not None and v != defaults[name]}
+    # Most fields hold the very object that is their default, mostly None: `is not` settles those at once.
+    members = {n: v for n, v in value.__dict__.items() if v is not (default := defaults[n]) and v != default}
     for name in shape.nested:
         if name in members:
             members[name] = _compact(members[name])
