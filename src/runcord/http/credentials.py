@@ -5,7 +5,7 @@ for a few seconds, so a revocation is felt everywhere within `CACHE_SECS`.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from runcord.clock import monotonic, utc_now
-from runcord.errors import Forbidden, Unauthenticated, Unavailable
+from runcord.errors import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 from runcord.ids import new_api_key, new_id
 from runcord.ledger.transaction import Row
 from runcord.sql import load
@@ -67,6 +67,19 @@ class NewKey:
     prefix: str
 
 
+@dataclass(frozen=True)
+class KeyFacts:
+    """What is known of a key; its secret is not."""
+
+    key_id: str
+    name: str
+    prefix: str
+    scopes: Sequence[str]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
 class Credentials:
     """Finds keys by what callers send."""
 
@@ -93,15 +106,42 @@ class Credentials:
             raise Unauthenticated("the API key is unknown, revoked or expired: send `Authorization: Bearer <key>`")
         return key
 
-    async def _load(self, key_hash: bytes) -> Key | None:
+    async def create(
+        self, project_id: str, name: str, scopes: Sequence[str], expires_at: datetime | None = None
+    ) -> NewKey:
+        """Make a key with a random secret. Raises Unavailable."""
+        key = _new_key()
+        await self._execute("create_key", _row(key, project_id, name, scopes, expires_at))
+        return key
+
+    async def of_project(self, project_id: str) -> list[KeyFacts]:
+        """Return the project's keys, oldest first, revoked ones included. Raises Unavailable."""
+        return [KeyFacts(*row) for row in await self._execute("keys", {"project_id": project_id})]
+
+    async def revoke(self, project_id: str, key_id: str) -> None:
+        """Make a key useless: here at once, in other processes within `CACHE_SECS`. Revoking twice does no harm.
+
+        Raises:
+            NotFound: the project has no such key.
+            Unavailable: the database could not be asked.
+        """
+        if not await self._execute("revoke_key", {"project_id": project_id, "key_id": key_id}):
+            raise NotFound(f"there is no API key {key_id[:128]!r} in this project")
+        self._cache = {hash_: entry for hash_, entry in self._cache.items() if not _is(entry[1], key_id)}
+
+    async def _execute(self, statement: str, params: Mapping[str, Any]) -> list[Row]:
         try:
             async with self._pool.connection() as conn:
-                row = await (await conn.execute(SQL["key_of_hash"], {"key_hash": key_hash})).fetchone()
+                cursor = await conn.execute(SQL[statement], params)
+                return await cursor.fetchall() if cursor.description else []
         except (psycopg.OperationalError, PoolTimeout, TooManyRequests) as error:
             raise Unavailable from error
-        if row is None:
+
+    async def _load(self, key_hash: bytes) -> Key | None:
+        rows = await self._execute("key_of_hash", {"key_hash": key_hash})
+        if not rows:
             return None
-        project_id, key_id, scopes, revoked_at, expires_at = row
+        project_id, key_id, scopes, revoked_at, expires_at = rows[0]
         return None if revoked_at is not None else Key(project_id, key_id, frozenset(scopes), expires_at)
 
 
@@ -127,20 +167,8 @@ def create_key(
     expires_at: datetime | None = None,
 ) -> NewKey:
     """Make a key; `secret` fixes it (bootstrap), otherwise it is random."""
-    secret = secret or new_api_key()
-    key = NewKey(new_id("key"), secret, secret[:12])
-    conn.execute(
-        SQL["create_key"],
-        {
-            "project_id": project_id,
-            "key_id": key.key_id,
-            "name": name,
-            "key_hash": hash_key(secret),
-            "key_prefix": key.prefix,
-            "scopes": list(scopes),
-            "expires_at": expires_at,
-        },
-    )
+    key = _new_key(secret)
+    conn.execute(SQL["create_key"], _row(key, project_id, name, scopes, expires_at))
     return key
 
 
@@ -148,3 +176,38 @@ def ensure_key(conn: psycopg.Connection[Any], project_id: str, name: str, secret
     """Make a key with this secret and all scopes unless it is there."""
     if conn.execute(SQL["key_of_hash"], {"key_hash": hash_key(secret)}).fetchone() is None:
         create_key(conn, project_id, name, secret=secret)
+
+
+def check_scopes(scopes: Sequence[str], grantor: Key) -> None:
+    """Raise unless all scopes are known, and are those of whoever grants them.
+
+    Raises:
+        Invalid: a scope is not known.
+        Forbidden: the grantor does not have it.
+    """
+    for scope in scopes:
+        if scope != "*" and scope not in ALL_SCOPES:
+            raise Invalid(f"there is no scope {scope!r}: choose from {', '.join(ALL_SCOPES)}, or `*` for all")
+        if scope not in grantor.scopes and "*" not in grantor.scopes:
+            raise Forbidden(f"a key cannot grant what it does not have itself: {scope}")
+
+
+def _new_key(secret: str | None = None) -> NewKey:
+    secret = secret or new_api_key()
+    return NewKey(new_id("key"), secret, secret[:12])
+
+
+def _row(key: NewKey, project_id: str, name: str, scopes: Sequence[str], expires_at: datetime | None) -> dict[str, Any]:
+    return {
+        "project_id": project_id,
+        "key_id": key.key_id,
+        "name": name,
+        "key_hash": hash_key(key.secret),
+        "key_prefix": key.prefix,
+        "scopes": list(scopes),
+        "expires_at": expires_at,
+    }
+
+
+def _is(key: Key | None, key_id: str) -> bool:
+    return key is not None and key.key_id == key_id

@@ -4,14 +4,32 @@ The order matters where paths overlap: `/v1/runs/dlq` has to be met before `/v1/
 """
 
 from runcord.http.operation import Operation
-from runcord.http.routes import history, jobs, queue, run_commands, run_facts, runs, trigger
+from runcord.http.routes import (
+    events,
+    history,
+    jobs,
+    keys,
+    queue,
+    run_commands,
+    run_facts,
+    runs,
+    sdk,
+    sdk_facts,
+    system,
+    trigger,
+)
 
 OPERATIONS: tuple[Operation, ...] = (
     *jobs.OPERATIONS,
     *trigger.OPERATIONS,
     *queue.OPERATIONS,
+    *sdk.OPERATIONS,
+    *sdk_facts.OPERATIONS,
+    *events.OPERATIONS,
+    *keys.OPERATIONS,
     *runs.OPERATIONS,
     *run_commands.OPERATIONS,
     *run_facts.OPERATIONS,
     *history.OPERATIONS,
+    *system.OPERATIONS,
 )

@@ -6,11 +6,7 @@ with the attempt, and one that runs out becomes an event (`queue.scheduler`).
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from psycopg import AsyncConnection
-
-from runcord.ledger.transaction import Row
 from runcord.ledger.view import Change, Statement
 from runcord.run.state import Run
 from runcord.sql import load
@@ -65,18 +61,3 @@ def _ends(change: Change) -> bool:
 def _expiry(change: Change) -> datetime:
     run: Run = change.after
     return change.recorded[-1].at + timedelta(seconds=run.lease_secs or 0)
-
-
-async def renew(
-    conn: AsyncConnection[Row], project_id: str, run_id: str, *, attempt: int, fence: int | None, lease_secs: float
-) -> datetime | None:
-    """Move the lease of an attempt and return its new deadline; None when that attempt has no lease (any more)."""
-    params: dict[str, Any] = {
-        "project_id": project_id,
-        "run_id": run_id,
-        "attempt": attempt,
-        "fence": fence,
-        "lease_secs": lease_secs,
-    }
-    row = await (await conn.execute(SQL["renew_lease"], params)).fetchone()
-    return None if row is None else row[0]

@@ -3,15 +3,19 @@
 Bodies are strict: `"5"` is no number and `1` is no truth. Times are RFC 3339 strings with an offset.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Strict, StringConstraints
+
+from runcord.ledger.mapper import to_json
 
 INT32_MAX = 2**31 - 1
 
 MAX_SECS = 10 * 366 * 24 * 3600
 """Ten years: no duration is longer, so that sums of times stay times."""
+
+MAX_STATE = 64 * 1024
 
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200
 
@@ -25,11 +29,20 @@ def _string(value: Any) -> Any:
 def _sane(value: datetime) -> datetime:
     if not _FIRST_YEAR <= value.year < _LAST_YEAR:
         raise ValueError(f"should lie between the years {_FIRST_YEAR} and {_LAST_YEAR}")
+    return value.astimezone(UTC)
+
+
+def _small(value: Any) -> Any:
+    if len(to_json(value)) > MAX_STATE:
+        raise ValueError(f"should be no larger than {MAX_STATE:,} bytes as JSON")
     return value
 
 
 Json = Any
 """Any JSON value."""
+
+SmallJson = Annotated[Any, AfterValidator(_small)]
+"""A JSON value of at most `MAX_STATE` bytes."""
 
 Time = Annotated[AwareDatetime, Strict(False), BeforeValidator(_string), AfterValidator(_sane)]
 Count = Annotated[int, Field(ge=0, le=INT32_MAX)]

@@ -17,6 +17,7 @@ from runcord.http.models.value import (
     Priority,
     Ref,
     Secs,
+    SmallJson,
     StateKey,
     Tags,
     Text,
@@ -217,7 +218,7 @@ class StateBody(Body):
     """A state key and its value."""
 
     key: StateKey
-    value: Json
+    value: SmallJson
 
 
 class SpawnBody(Body):

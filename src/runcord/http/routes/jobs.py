@@ -1,6 +1,6 @@
 """Jobs: create, list, read, change, delete, and their versions."""
 
-from runcord.errors import JobNotFound, NotFound
+from runcord.errors import JobNotFound
 from runcord.handling.jobs import CommandJob
 from runcord.http.compat.strait.render import render_job
 from runcord.http.models.job import JobChanges, NewJob
@@ -27,7 +27,7 @@ async def create_job(call: Call) -> Answer:
     Its slug must be free in the project. What is left out has the default that the job then shows.
     """
     body = call.body(NewJob)
-    require_own_project(call, body.project_id)
+    call.require_own_project(body.project_id)
     command = CreateJob(new_version_id(), body.settings(), created_by=call.actor)
     committed = await call.backend.committer.execute(call.project_id, CommandJob(call.context, new_id("job"), command))
     return _shown(call, committed, 201)
@@ -36,7 +36,7 @@ async def create_job(call: Call) -> Answer:
 async def list_jobs(call: Call) -> Answer:
     """List the project's jobs, newest first."""
     query = call.query(JobQuery)
-    require_own_project(call, query.project_id)
+    call.require_own_project(query.project_id)
     place = query.place("jobs", int)
     params = {
         "project_id": call.project_id,
@@ -62,7 +62,7 @@ async def update_job(call: Call) -> Answer:
     Every change is a new version. Runs that were triggered before keep theirs, or follow, as `version_policy` says.
     """
     body = call.body(JobChanges)
-    require_own_project(call, body.project_id)
+    call.require_own_project(body.project_id)
     command = UpdateJob(new_version_id(), body.given())
     return _shown(call, await _command(call, command))
 
@@ -84,12 +84,6 @@ async def list_job_versions(call: Call) -> Answer:
     cursor = encode_cursor("job-versions", shown[-1].version) if len(rest) > len(shown) else None
     rows = [{**render_job(job, project_id=call.project_id), "job_id": job.job_id} for job in shown]
     return page(call, query, rows, cursor)
-
-
-def require_own_project(call: Call, project_id: str | None) -> None:
-    """Raise NotFound if a caller names a project that is not the credential's."""
-    if project_id is not None and project_id != call.project_id:
-        raise NotFound(f"there is no project {project_id!r} that this credential may use")
 
 
 async def _command(call: Call, command: Command) -> Committed:
