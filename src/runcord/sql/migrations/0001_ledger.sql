@@ -218,9 +218,13 @@ begin
     -- Under the head's lock nobody else appends, so what is read here stays true until the commit.
     select u.stream_id, u.first_version, p.version as present into v_misfit
     from (
-        select g.stream_id, min(g.version) as first_version, max(g.version) as last_version,
-            count(distinct g.version) as versions, count(*) as events
-        from unnest(p_stream_ids, p_versions) as g (stream_id, version)
+        -- Versions that count up in the order of the ledger keep their distance to the number of their row.
+        select g.stream_id, min(g.version) as first_version, min(g.distance) as least, max(g.distance) as most
+        from (
+            select e.stream_id, e.version,
+                e.version - row_number() over (partition by e.stream_id order by e.n) as distance
+            from unnest(p_stream_ids, p_versions) with ordinality as e (stream_id, version, n)
+        ) g
         group by g.stream_id
     ) u
     left join lateral (
@@ -229,8 +233,7 @@ begin
         order by e.version desc
         limit 1
     ) p on true
-    where u.versions <> u.events
-        or u.last_version - u.first_version + 1 <> u.events
+    where u.least <> u.most
         or (p.version is null and u.first_version not in (0, 1))
         or p.version <> u.first_version - 1
     limit 1;
