@@ -34,14 +34,12 @@ from runcord.http.operations import OPERATIONS
 REF = "#/components/schemas/{model}"
 
 TAGS = {
-    "runs": "Runs: what they are, what they left on record, and what may be done with them.",
-    "history": "The record itself: every event of a run, in its order.",
     "jobs": "Jobs: what runs are made of.",
-    "trigger": "Making runs.",
-    "queue": "Taking runs and settling them, many at a time.",
-    "worker": "What a worker reports on the run that it works on.",
+    "runs": "Runs: making them, what they are, what they left on record, and what may be done with them.",
+    "history": "The record itself: every event of a run, in its order.",
+    "workers": "Taking runs, and reporting on them.",
     "events": "Events that runs wait for.",
-    "keys": "API keys and what they may do.",
+    "api-keys": "API keys and what they may do.",
     "system": "The server itself.",
 }
 
@@ -149,9 +147,8 @@ class _Schemas:
 def _types(operation: Operation) -> list[tuple[Any, JsonSchemaMode]]:
     given: tuple[Any, ...] = (operation.body, operation.query)
     answered: tuple[Any, ...] = (operation.answer, *operation.other_answers.values(), Problem)
-    types: list[tuple[Any, JsonSchemaMode]] = [(kind, "validation") for kind in given if kind is not None]
-    types += [(kind, "serialization") for kind in answered if kind is not None]
-    return types
+    sides: tuple[tuple[JsonSchemaMode, tuple[Any, ...]], ...] = (("validation", given), ("serialization", answered))
+    return [(kind, side) for side, kinds in sides for kind in kinds if kind is not None]
 
 
 def _without_placeholders(schema: Any) -> Any:

@@ -31,11 +31,11 @@ async def list_runs(call: Call) -> Answer:
     The cursor is the one of the page before, or a time: then only runs triggered before it are listed.
     """
     query = call.query(RunsQuery)
-    statuses = {*(query.statuses or ()), *([query.status] if query.status is not None else ())}
-    if query.status is not None and query.statuses is not None:
-        statuses &= {query.status}
+    statuses = query.statuses
+    if query.status is not None:
+        statuses = [query.status] if statuses is None or query.status in statuses else []
     filters: dict[str, Any] = {
-        "statuses": sorted(statuses) if query.status is not None or query.statuses is not None else None,
+        "statuses": statuses,
         "job_id": query.job_id,
         "batch_id": query.batch_id,
         "triggered_by": query.triggered_by,

@@ -1,0 +1,55 @@
+"""Holds answers against the OpenAPI document, so that what is served cannot drift from what is described."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+import orjson
+from starlette.routing import compile_path
+
+from runcord.http.openapi import document, path_of
+from runcord.http.operation import Operation
+from runcord.http.operations import OPERATIONS
+
+
+def check_answer(method: str, path: str, status: int, body: bytes) -> None:
+    """Raise AssertionError unless the answer is one that the document describes.
+
+    Paths that no operation has, and methods that a path does not take, are not described and not checked.
+    """
+    operation = operation_of(method, path)
+    if operation is None:
+        return
+    responses: Mapping[str, Any] = document()["paths"][path_of(operation)][method.lower()]["responses"]
+    described = responses.get(str(status))
+    assert described is not None, f"{operation.operation_id} answered {status}, which is not described: {body[:500]!r}"
+    if "content" not in described:
+        assert body == b"", f"{operation.operation_id} answered {status} with a body that is not described"
+        return
+    value = orjson.loads(body)
+    problems = [
+        f"{'/'.join(map(str, error.instance_path))}: {error.message}"
+        for error in _validator(path_of(operation), method.lower(), str(status)).iter_errors(value)
+    ]
+    assert not problems, f"{operation.operation_id} answered {status} not as described: {problems[:5]}"
+
+
+def operation_of(method: str, path: str) -> Operation | None:
+    """Return the operation that serves a request, as the router would find it."""
+    path = path.rstrip("/")
+    return next(
+        (
+            operation
+            for operation in OPERATIONS
+            if operation.method == method and compile_path(operation.path)[0].match(path)
+        ),
+        None,
+    )
+
+
+@cache
+def _validator(path: str, method: str, status: str) -> Any:
+    described = document()["paths"][path][method]["responses"][status]["content"]["application/json"]["schema"]
+    schema = {**described, "components": {"schemas": document()["components"]["schemas"]}}
+    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True)

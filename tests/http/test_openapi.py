@@ -1,0 +1,99 @@
+"""The OpenAPI document: valid, complete, and true."""
+
+import re
+from inspect import getdoc
+
+import pytest
+from openapi_spec_validator import validate
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from runcord.http.openapi import TAGS, describe, document, path_of
+from runcord.http.operation import Operation
+from runcord.http.operations import OPERATIONS
+from runcord.testing.contract import check_answer
+
+by_name = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.operation_id)
+
+
+def test_the_document_is_valid():
+    validate(document())
+
+
+def test_the_document_is_served(api):
+    served = api.get("/openapi.json").json()
+    assert served["openapi"].startswith("3.1")
+    assert served["paths"].keys() == document()["paths"].keys()
+
+
+def test_every_route_of_the_application_is_described(app: Starlette):
+    described = {(path, method.upper()) for path, item in document()["paths"].items() for method in item}
+    served = {
+        (re.sub(r"{(\w+):\w+}", r"{\1}", route.path).rstrip("/"), method)
+        for route in app.routes
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert described == served
+
+
+def test_operations_have_names_of_their_own():
+    names = [operation.operation_id for operation in OPERATIONS]
+    assert sorted(set(names)) == sorted(names)
+
+
+@by_name
+def test_every_operation_says_what_it_does(operation: Operation):
+    text = getdoc(operation.handle)
+    assert text is not None and text[0].isupper() and text.endswith(".")
+    assert operation.summary and operation.tag in TAGS
+
+
+@by_name
+def test_every_operation_describes_its_answer_and_its_errors(operation: Operation):
+    described = document()["paths"][path_of(operation)][operation.method.lower()]
+    responses = described["responses"]
+    assert ("content" in responses[str(operation.status)]) == (operation.answer is not None)
+    expected = {"500", "503"} | ({"401", "403"} if operation.access != "public" else set())
+    assert expected <= responses.keys()
+    assert all(
+        response["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+        for status, response in responses.items()
+        if int(status) >= 400 and int(status) not in operation.other_answers
+    )
+
+
+@by_name
+def test_every_operation_but_public_ones_wants_a_credential(operation: Operation):
+    security = document()["paths"][path_of(operation)][operation.method.lower()]["security"]
+    assert bool(security) == (operation.access != "public")
+    assert ({"runToken": []} in security) == (operation.access == "run")
+
+
+def test_a_new_operation_changes_the_document():
+    async def look_around(call):
+        """Look around."""
+
+    extra = Operation("GET", "/v1/around/{place:path}", look_around, "Look", "system")
+    described = describe((*OPERATIONS, extra))["paths"]["/v1/around/{place}"]["get"]
+    assert described["operationId"] == "look_around"
+    assert described["parameters"][0]["name"] == "place"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (418, b"{}"),
+        (200, b'{"status":"ok","surprise":1}'),
+        (200, b'{"status":null}'),
+        (200, b"{}"),
+        (503, b'{"error":"x"}'),
+    ],
+)
+def test_an_answer_that_is_not_described_is_found_out(status: int, body: bytes):
+    with pytest.raises(AssertionError):
+        check_answer("GET", "/livez", status, body)
+
+
+def test_an_answer_that_is_described_passes():
+    check_answer("GET", "/livez", 200, b'{"status":"ok"}')
