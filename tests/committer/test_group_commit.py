@@ -1,9 +1,7 @@
 """The committer: many commands in one transaction, each succeeding or failing on its own."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
 import pytest
@@ -20,21 +18,7 @@ from runcord.run import commands as c
 from runcord.run.events import Triggered
 from runcord.run.retry import RetryPolicy
 from runcord.run.status import Status
-from runcord.testing.project import CONTEXT, Project, open_project
-
-
-def in_project(test: Callable[[Project], Coroutine[Any, Any, None]]) -> Callable[[str], None]:
-    """Run an asynchronous test in a project of its own."""
-
-    def run(dsn: str) -> None:
-        async def inside() -> None:
-            async with open_project(dsn) as project:
-                await test(project)
-
-        asyncio.run(inside())
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+from runcord.testing.project import CONTEXT, Project, in_project, open_project
 
 
 @dataclass(frozen=True)
@@ -206,9 +190,7 @@ async def test_a_reset_key_makes_room_for_a_new_run(project: Project) -> None:
     job = await project.create_job()
     request = {"idempotency_key": "k", "fingerprint": "f"}
     first = await project.trigger(job, **request)
-    reset, second = await asyncio.gather(
-        project.command(first, c.ResetIdempotency()), project.trigger(job, **request)
-    )
+    reset, second = await asyncio.gather(project.command(first, c.ResetIdempotency()), project.trigger(job, **request))
     assert reset.idempotency_key is None
     assert second.run_id != first.run_id
     assert (await project.trigger(job, **request)).run_id == second.run_id
@@ -219,9 +201,7 @@ async def test_a_cancelled_run_takes_its_descendants_along(project: Project) -> 
     job = await project.create_job()
     root = await project.trigger(job)
     child = await project.trigger(job, parent_run_id=root.run_id)
-    grandchild, stranger = await asyncio.gather(
-        project.trigger(job, parent_run_id=child.run_id), project.trigger(job)
-    )
+    grandchild, stranger = await asyncio.gather(project.trigger(job, parent_run_id=child.run_id), project.trigger(job))
     await project.command(root, c.Cancel("enough"))
     statuses = dict(project.rows("select run_id, status from runs"))
     assert [statuses[run.run_id] for run in (root, child, grandchild, stranger)] == [

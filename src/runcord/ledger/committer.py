@@ -82,7 +82,8 @@ class Committer:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Start the writer threads. Their connections are made when the first command comes."""
+        """Start the writer threads, again after a `close`. Connections are made when the first command comes."""
+        self._closing = False
         self._threads = [
             threading.Thread(target=self._serve, name=f"committer-{n}", daemon=True) for n in range(self._writers)
         ]

@@ -23,7 +23,8 @@ _WRITER_OPTIONS = (
     "-c idle_in_transaction_session_timeout=10s -c jit=off -c timezone=UTC "
     # All that a writer does goes by keys. Tables that have just grown have no statistics yet, and a plan that
     # reads a whole project to find a hundred runs would be made under the ledger's lock, and kept.
-    "-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off -c plan_cache_mode=force_generic_plan"
+    "-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off "
+    "-c enable_bitmapscan=off -c plan_cache_mode=force_generic_plan"
 )
 _READER_OPTIONS = "-c statement_timeout=25s -c default_transaction_read_only=on -c jit=off -c timezone=UTC"
 _SERVICE_OPTIONS = "-c statement_timeout=25s -c jit=off -c timezone=UTC"

@@ -1,7 +1,8 @@
 """A project to test with: its ledger, and a committer with everything that a server gives it."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +95,12 @@ class Project:
         with psycopg.connect(self.dsn, autocommit=True) as conn:
             return conn.execute(statement.encode(), params).fetchall()
 
+    async def touch(self, statement: bytes, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Run a statement that writes rows that are no events, as a server's service connections do."""
+        with psycopg.connect(self.dsn, autocommit=True) as conn:
+            cursor = conn.execute(statement, params)
+            return cursor.fetchall() if cursor.description else []
+
     def history(self, run: Run) -> list[str]:
         """Return the types of a run's events, in order."""
         found = self.rows(
@@ -114,3 +121,17 @@ async def open_project(dsn: str, project_id: str = "proj_test") -> AsyncGenerato
         yield Project(dsn, project_id, committer)
     finally:
         committer.close()
+
+
+def in_project(test: Callable[[Project], Coroutine[Any, Any, None]]) -> Callable[[str], None]:
+    """Turn an asynchronous test that takes a project into one that takes the fixture `dsn`: it gets one of its own."""
+
+    def run(dsn: str) -> None:
+        async def inside() -> None:
+            async with open_project(dsn) as project:
+                await test(project)
+
+        asyncio.run(inside())
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
