@@ -1,0 +1,91 @@
+"""The command line of the benchmarks."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from runcord_bench import appends, latency, whole_life
+from runcord_bench.conditions import conditions
+from runcord_bench.database import Databases, open_databases
+from runcord_bench.report import Report, as_json, print_conditions, print_report
+from runcord_bench.sampling import Effort
+
+BENCHMARKS: Mapping[str, Callable[[Databases, Effort], Report]] = {
+    "appends": appends.measure,
+    "whole_life": whole_life.measure,
+    "latency": latency.measure,
+}
+
+QUICK = Effort(rounds=1, seconds=1.0, runs=2_000, triggers=60, limit_secs=75)
+FULL = Effort(rounds=3, seconds=3.0, runs=10_000, triggers=200, limit_secs=400)
+
+
+def main() -> int:
+    """Measure what was asked for; return 1 when a must is missed or a check failed."""
+    options = _options()
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGALRM, _out_of_time)
+    effort = QUICK if options.quick else FULL
+    reports: dict[str, Report] = {}
+    try:
+        with open_databases(options.dsn) as databases:
+            found = conditions(databases.admin_dsn, effort)
+            print_conditions(found)
+            for name in options.only:
+                signal.alarm(effort.limit_secs)
+                reports[name] = BENCHMARKS[name](databases, effort)
+                signal.alarm(0)
+                print_report(name, reports[name])
+    except KeyboardInterrupt:
+        print("Interrupted; everything that was started is stopped.", file=sys.stderr)
+        return 130
+    if options.json is not None:
+        answer: dict[str, Any] = as_json(found, reports)
+        options.json.write_text(json.dumps(answer, indent=2) + "\n")
+    return 0 if all(report.passed for report in reports.values()) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="tools/bench/run",
+        description="Measure Runcord beside floors and a peer, in one run. docs/how-to/benchmark.md explains each row.",
+    )
+    parser.add_argument(
+        "--only",
+        type=_names,
+        default=list(BENCHMARKS),
+        metavar="NAME,…",
+        help=f"some of: {', '.join(BENCHMARKS)}",
+    )
+    parser.add_argument("--quick", action="store_true", help="one short round each: a check, not a measurement")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
+    parser.add_argument(
+        "--dsn",
+        metavar="DSN",
+        help="a PostgreSQL to measure on, as a role that may create databases; without it, an embedded one",
+    )
+    return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    for name in names:
+        if name not in BENCHMARKS:
+            raise argparse.ArgumentTypeError(f"there is no benchmark {name!r}: {', '.join(BENCHMARKS)}")
+    return names
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _out_of_time(*_: object) -> None:
+    raise TimeoutError("the benchmark took longer than it may")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Appends: single triggers of concurrent callers, through the committer, without HTTP."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
+from typing import Any
+
+import uvloop
+
+from runcord_bench import double_claim, floor, gap, product, stock
+from runcord_bench.database import Databases
+from runcord_bench.load import closed_loop
+from runcord_bench.report import Check, Line, Report
+from runcord_bench.sampling import Effort, Sample, in_turn
+
+CONCURRENCY = (1, 8, 32, 128)
+STOCK_CONCURRENCY = (1, stock.MOST_THREADS)
+
+MUST_TIMES_STOCK = 8.0
+AT_CONCURRENCY = 32
+
+TRIGGERS = " concurrent triggers"
+
+
+def measure(databases: Databases, effort: Effort) -> Report:
+    """Measure at each concurrency, then prove that nothing was missed, doubled or given out twice."""
+    with ExitStack() as stack:
+        product_dsn = product.prepare(databases.create("product"))
+        floor_dsn = floor.prepare(databases.create("floor"))
+        recorder = stack.enter_context(stock.open_recorder(databases.create("stock")))
+        lines: list[Line] = []
+        for callers in CONCURRENCY:
+            sides: dict[str, Callable[[], Sample]] = {
+                "product": _sampler(product_appends, product_dsn, callers, effort),
+                "floor": _sampler(floor_appends, floor_dsn, callers, effort),
+            }
+            if callers in STOCK_CONCURRENCY:
+                sides["peer"] = lambda n=callers: stock.append_in_threads(recorder, n, effort.seconds)
+            figures = in_turn(effort.rounds, sides)
+            lines.append(Line(f"{callers}{TRIGGERS}", **figures))
+        checks = [
+            _against_stock(lines),
+            gap.check(product_dsn, effort),
+            double_claim.check(product_dsn, effort),
+        ]
+    return Report(lines, checks, peer=stock.NAME)
+
+
+async def product_appends(dsn: str, callers: int, seconds: float) -> Sample:
+    """Trigger runs in a fresh ledger."""
+    project_id = product.open_project(dsn)
+    with product.open_committer(dsn) as committer:
+        job_id = await product.create_job(committer, project_id)
+        return await closed_loop(callers, seconds, lambda: product.trigger(committer, project_id, job_id))
+
+
+async def floor_appends(dsn: str, callers: int, seconds: float) -> Sample:
+    """Append to the floor's tables."""
+    with floor.group_commit(dsn) as writer:
+        return await closed_loop(callers, seconds, writer.append)
+
+
+def _sampler(
+    side: Callable[[str, int, float], Coroutine[Any, Any, Sample]], dsn: str, callers: int, effort: Effort
+) -> Callable[[], Sample]:
+    def take() -> Sample:
+        # The loop that `runcord serve` runs on.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(side(dsn, callers, effort.seconds))
+
+    return take
+
+
+def _against_stock(lines: list[Line]) -> Check:
+    times = next(line.to_peer for line in lines if line.what == f"{AT_CONCURRENCY}{TRIGGERS}")
+    assert times is not None
+    return Check(
+        what=f"must: at least {MUST_TIMES_STOCK:g} times {stock.NAME} at {AT_CONCURRENCY} concurrent",
+        found=f"{times:.1f} times",
+        passed=times >= MUST_TIMES_STOCK,
+    )

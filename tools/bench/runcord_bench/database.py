@@ -1,0 +1,80 @@
+"""The PostgreSQL that is measured on: durable, and left as it was found."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from runcord.embedded import EmbeddedPostgres, check_durability
+from runcord.ids import new_id
+
+
+@dataclass
+class Databases:
+    """Databases for the sides of benchmarks, on one server."""
+
+    admin_dsn: str
+    _made: list[str] = field(default_factory=list[str])
+
+    def create(self, purpose: str) -> str:
+        """Create an empty database and return its DSN."""
+        # Named anew each time: two runs may share a server.
+        name = new_id(f"runcord_bench_{purpose}")
+        self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        self._made.append(name)
+        return make_conninfo(self.admin_dsn, dbname=name)
+
+    def drop_all(self) -> None:
+        """Drop what was created."""
+        while self._made:
+            self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self._made.pop())))
+
+    def _execute(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self.admin_dsn, autocommit=True) as conn:
+            conn.execute(statement)
+
+
+@contextmanager
+def open_databases(dsn: str | None) -> Iterator[Databases]:
+    """Use the server at `dsn`, else an embedded one in a temporary directory that is removed afterwards.
+
+    Raises:
+        ConfigurationError: the server would lose acknowledged commits: what it can do is of no interest.
+    """
+    if dsn is not None:
+        with _checked(dsn) as databases:
+            yield databases
+        return
+    with ExitStack() as stack:
+        # Not in memory, whatever the machine has: flushing is a part of what is measured.
+        directory = Path(tempfile.mkdtemp(prefix="runcord-bench-", dir=_disk()))
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        directory.chmod(0o711)  # for root, whose server runs as another account
+        server = EmbeddedPostgres(directory)
+        server.start()
+        stack.callback(shutil.rmtree, server.home, ignore_errors=True)
+        stack.callback(server.stop)
+        yield stack.enter_context(_checked(server.dsn))
+
+
+@contextmanager
+def _checked(dsn: str) -> Iterator[Databases]:
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        check_durability(conn, allow_unsafe=False)
+    databases = Databases(dsn)
+    try:
+        yield databases
+    finally:
+        databases.drop_all()
+
+
+def _disk() -> str | None:
+    """Return a directory that is a disk's where the temporary one is memory's; None for the temporary one."""
+    kept = Path("/var/tmp")
+    return str(kept) if kept.is_dir() else None

@@ -1,0 +1,126 @@
+"""What a benchmark found: rows of figures, and checks that decide whether they count."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from runcord_bench.sampling import Figure
+
+console = Console(highlight=False)
+if not console.is_terminal:
+    console.width = 110  # no table is wider
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing measured: the product beside its floor, perhaps beside a peer."""
+
+    what: str
+    product: Figure
+    floor: Figure
+    peer: Figure | None = None
+
+    @property
+    def to_floor(self) -> float:
+        """The product's rate as a part of the floor's; for times, the floor's median as a part of the product's."""
+        return _ratio(self.product, self.floor)
+
+    @property
+    def to_peer(self) -> float | None:
+        """The same against the peer."""
+        return None if self.peer is None else _ratio(self.product, self.peer)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A must or a test of correctness: `found` says what came out, for people."""
+
+    what: str
+    found: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything one benchmark found. `peer` names the peer of the lines, if any has one."""
+
+    lines: Sequence[Line]
+    checks: Sequence[Check]
+    peer: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every must was reached and every test of correctness passed."""
+        return all(check.passed for check in self.checks)
+
+
+def print_conditions(conditions: Mapping[str, Any]) -> None:
+    """Print under what conditions the figures arise."""
+    for name, value in conditions.items():
+        console.print(f"{name.replace('_', ' '):>22}  {value}", soft_wrap=True)
+
+
+def print_report(name: str, report: Report) -> None:
+    """Print the table of a benchmark, a row for each side, and its checks."""
+    table = Table(title=f"[bold]{name}[/]", title_justify="left")
+    for heading in ("", "side", "per second", "spread", "p50 ms", "p99 ms", "product is"):
+        table.add_column(heading, justify="left" if heading in {"", "side"} else "right", no_wrap=True)
+    for line in report.lines:
+        table.add_row(line.what, "product", *_cells(line.product), "")
+        table.add_row("", "floor", *_cells(line.floor), f"{line.to_floor:.2f} ×", end_section=line.peer is None)
+        if line.peer is not None:
+            table.add_row("", report.peer, *_cells(line.peer), f"{line.to_peer:.1f} ×", end_section=True)
+    console.print()
+    console.print(table)
+    for check in report.checks:
+        verdict = "passed" if check.passed else "[bold red]FAILED[/]"
+        console.print(f"  {verdict}  {check.what}: {check.found}", soft_wrap=True)
+
+
+def as_json(conditions: Mapping[str, Any], reports: Mapping[str, Report]) -> dict[str, Any]:
+    """Return everything as JSON values; the members are listed in docs/how-to/benchmark.md."""
+    return {
+        "conditions": dict(conditions),
+        "passed": all(report.passed for report in reports.values()),
+        "benchmarks": {
+            name: {
+                "passed": report.passed,
+                "peer": report.peer,
+                "lines": [_line(line) for line in report.lines],
+                "checks": [asdict(check) for check in report.checks],
+            }
+            for name, report in reports.items()
+        },
+    }
+
+
+def _line(line: Line) -> dict[str, Any]:
+    return {
+        "what": line.what,
+        "product": _figure(line.product),
+        "floor": _figure(line.floor),
+        "peer": None if line.peer is None else _figure(line.peer),
+        "product_to_floor": line.to_floor,
+        "product_to_peer": line.to_peer,
+    }
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    return {**asdict(figure), "spread": figure.spread}
+
+
+def _ratio(product: Figure, other: Figure) -> float:
+    if product.rate is not None and other.rate is not None:
+        return product.rate / other.rate
+    return other.percentiles_ms["p50"] / product.percentiles_ms["p50"]
+
+
+def _cells(figure: Figure) -> Sequence[str]:
+    return (
+        "" if figure.rate is None else f"{figure.rate:,.0f}",
+        "" if figure.spread is None or figure.samples < 2 else f"{figure.spread:.0%}",
+        *(f"{figure.percentiles_ms[name]:.1f}" if figure.percentiles_ms else "" for name in ("p50", "p99")),
+    )
