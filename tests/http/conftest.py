@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from runcord.http.app import create_app
 from runcord.http.credentials import create_key, create_project
 from runcord.settings import load_settings
+from runcord.testing.contract import check_answer
 
 PROJECT = "proj_test"
 DEADLINE = 10.0
@@ -87,9 +88,16 @@ def app(dsn: str) -> Starlette:
 
 @pytest.fixture
 def client(app: Starlette) -> Iterator[TestClient]:
-    """A client without a credential; the server runs as long as it."""
+    """A client without a credential; the server runs as long as it. Every answer is held against the description."""
     with TestClient(app, follow_redirects=False) as client:
+        client.event_hooks["response"] = [check_response]
         yield client
+
+
+def check_response(response: Any) -> None:
+    """Raise AssertionError unless the answer is as the OpenAPI document says."""
+    response.read()
+    check_answer(response.request.method, response.request.url.path, response.status_code, response.content)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from runcord.errors import Invalid
 from runcord.handling.event_waits import EventWait, SendEvent
+from runcord.http.models.answers import EventTrigger
 from runcord.http.models.event import SentEvent
 from runcord.http.operation import Answer, Call, Operation
 
@@ -43,5 +44,6 @@ OPERATIONS = (
         "events:send",
         ("runs:write",),
         body=SentEvent,
+        answer=EventTrigger,
     ),
 )

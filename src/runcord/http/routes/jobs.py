@@ -3,8 +3,9 @@
 from runcord.errors import JobNotFound
 from runcord.handling.jobs import CommandJob
 from runcord.http.compat.strait.render import render_job
+from runcord.http.models.answers import Job, JobVersion
 from runcord.http.models.job import JobChanges, NewJob
-from runcord.http.models.page import PageQuery, encode_cursor, page
+from runcord.http.models.page import PageQuery, encode_cursor, list_of, page
 from runcord.http.operation import Answer, Call, Operation
 from runcord.ids import new_id, new_version_id
 from runcord.job.commands import Command, CreateJob, DeleteJob, UpdateJob
@@ -104,10 +105,14 @@ def _shown(call: Call, committed: Committed, status: int = 200) -> Answer:
 
 
 OPERATIONS = (
-    Operation("POST", "/v1/jobs", create_job, "Create a job", "jobs", "jobs:write", body=NewJob, status=201),
-    Operation("GET", "/v1/jobs", list_jobs, "List jobs", "jobs", "jobs:read", query=JobQuery),
-    Operation("GET", "/v1/jobs/{job_id}", get_job, "Read a job", "jobs", "jobs:read"),
-    Operation("PATCH", "/v1/jobs/{job_id}", update_job, "Change a job", "jobs", "jobs:write", body=JobChanges),
+    Operation(
+        "POST", "/v1/jobs", create_job, "Create a job", "jobs", "jobs:write", body=NewJob, status=201, answer=Job
+    ),
+    Operation("GET", "/v1/jobs", list_jobs, "List jobs", "jobs", "jobs:read", query=JobQuery, answer=list_of(Job)),
+    Operation("GET", "/v1/jobs/{job_id}", get_job, "Read a job", "jobs", "jobs:read", answer=Job),
+    Operation(
+        "PATCH", "/v1/jobs/{job_id}", update_job, "Change a job", "jobs", "jobs:write", body=JobChanges, answer=Job
+    ),
     Operation("DELETE", "/v1/jobs/{job_id}", delete_job, "Delete a job", "jobs", "jobs:write", status=204),
     Operation(
         "GET",
@@ -117,5 +122,6 @@ OPERATIONS = (
         "jobs",
         "jobs:read",
         query=PageQuery,
+        answer=list_of(JobVersion),
     ),
 )

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from runcord.clock import utc_now
 from runcord.http.credentials import Key, check_scopes
+from runcord.http.models.answers import ApiKey, CreatedApiKey, Revoked
 from runcord.http.models.key import NewApiKey
 from runcord.http.operation import Answer, Call, Operation
 
@@ -63,8 +64,18 @@ _SCOPE = "api-keys:manage"
 
 OPERATIONS = (
     Operation(
-        "POST", "/v1/api-keys", create_api_key, "Make an API key", "api-keys", _SCOPE, body=NewApiKey, status=201
+        "POST",
+        "/v1/api-keys",
+        create_api_key,
+        "Make an API key",
+        "api-keys",
+        _SCOPE,
+        body=NewApiKey,
+        status=201,
+        answer=CreatedApiKey,
     ),
-    Operation("GET", "/v1/api-keys", list_api_keys, "List API keys", "api-keys", _SCOPE),
-    Operation("DELETE", "/v1/api-keys/{key_id}", revoke_api_key, "Revoke an API key", "api-keys", _SCOPE),
+    Operation("GET", "/v1/api-keys", list_api_keys, "List API keys", "api-keys", _SCOPE, answer=list[ApiKey]),
+    Operation(
+        "DELETE", "/v1/api-keys/{key_id}", revoke_api_key, "Revoke an API key", "api-keys", _SCOPE, answer=Revoked
+    ),
 )

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from runcord.errors import Forbidden, Invalid, JobNotFound, RuncordError
 from runcord.handling.runs import CommandRuns
 from runcord.http.compat.strait.render import render_checkpoint, render_run
+from runcord.http.models.answers import Claims, Settlements
 from runcord.http.models.worker import DequeueBody, SettleBody, Settlement
 from runcord.http.operation import Answer, Call, Operation
 from runcord.http.results import bounded
@@ -164,7 +165,9 @@ async def _settled(call: Call, settlements: list[Settlement], ended: list[Run | 
 
 
 OPERATIONS = (
-    Operation("POST", "/v1/runs/dequeue", dequeue_runs, "Take runs", "workers", "runs:work", body=DequeueBody),
+    Operation(
+        "POST", "/v1/runs/dequeue", dequeue_runs, "Take runs", "workers", "runs:work", body=DequeueBody, answer=Claims
+    ),
     Operation(
         "POST",
         "/v1/runs/settle",
@@ -173,6 +176,7 @@ OPERATIONS = (
         "workers",
         "runs:work",
         body=SettleBody,
+        answer=Settlements,
         body_limit_factor=16,
     ),
 )

@@ -7,6 +7,7 @@ from runcord.handling.descent import ContinueRun, SpawnRun
 from runcord.handling.event_waits import WaitForEvent
 from runcord.handling.trigger import Triggering, TriggerRequest
 from runcord.http.compat.strait.render import render_run
+from runcord.http.models.answers import EventWait, Heartbeat
 from runcord.http.models.run import JobRun
 from runcord.http.models.worker import (
     CompleteBody,
@@ -185,7 +186,7 @@ def _operation(name: str, handle: Any, summary: str, body: Any, status: int = 20
 
 OPERATIONS = (
     _operation("start", start_attempt, "Begin the attempt", NoBody),
-    _operation("heartbeat", heartbeat, "Say that the attempt lives", HeartbeatBody, answer=None),
+    _operation("heartbeat", heartbeat, "Say that the attempt lives", HeartbeatBody, answer=Heartbeat),
     _operation("complete", complete_run, "End the run as completed", CompleteBody),
     _operation("fail", fail_run, "End the attempt as failed", FailBody),
     _operation("release", release_attempt, "Give the attempt back", ReleaseBody),
@@ -193,5 +194,5 @@ OPERATIONS = (
     _operation("resume", resume_attempt, "Go on after a wait", NoBody),
     _operation("spawn", spawn_run, "Make a child run", SpawnBody, 201),
     _operation("continue", continue_run, "Make the next run of the chain", ContinueBody, 201),
-    _operation("wait-for-event", wait_for_event, "Wait for an event", WaitForEventBody, answer=None),
+    _operation("wait-for-event", wait_for_event, "Wait for an event", WaitForEventBody, answer=EventWait),
 )

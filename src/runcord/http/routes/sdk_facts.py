@@ -16,7 +16,7 @@ from runcord.http.compat.strait.render import (
     render_tool_call,
     render_usage,
 )
-from runcord.http.models.run import JobRun, RunCheckpoint, RunEvent, RunOutput, RunState, RunToolCall, RunUsage
+from runcord.http.models.run import AnyJson, JobRun, RunCheckpoint, RunEvent, RunOutput, RunState, RunToolCall, RunUsage
 from runcord.http.models.worker import (
     AnnotateBody,
     CheckpointBody,
@@ -174,5 +174,5 @@ OPERATIONS = (
     _operation("GET", "state", list_own_state, "List the state", answer=list[RunState]),
     _operation("GET", "state/{key:path}", get_state, "Read a state key", answer=RunState),
     _operation("DELETE", "state/{key:path}", delete_state, "Remove a state key", status=204),
-    _operation("GET", "payload", get_payload, "Read the payload"),
+    _operation("GET", "payload", get_payload, "Read the payload", answer=AnyJson),
 )

@@ -11,6 +11,7 @@ from runcord.errors import Invalid, JobNotFound
 from runcord.handling.rehearsal import rehearse
 from runcord.handling.trigger import Triggering, TriggerRequest, TriggerRuns
 from runcord.http.compat.strait.render import render_job, render_run
+from runcord.http.models.answers import Batch, Rehearsal, TriggeredRun
 from runcord.http.models.trigger import BulkTriggerBody, TriggerBody, TriggerItem
 from runcord.http.operation import Answer, Call, Operation
 from runcord.ids import new_id
@@ -181,6 +182,8 @@ OPERATIONS = (
         "jobs:trigger",
         body=TriggerBody,
         status=201,
+        answer=TriggeredRun,
+        other_answers={200: TriggeredRun | Rehearsal},
     ),
     Operation(
         "POST",
@@ -191,6 +194,7 @@ OPERATIONS = (
         "jobs:trigger",
         body=BulkTriggerBody,
         status=201,
+        answer=Batch,
         body_limit_factor=16,
     ),
 )
