@@ -119,3 +119,10 @@ def test_an_altered_run_is_what_replace_would_make_of_it():
     assert list(altered.__dict__) == [field.name for field in fields(Run)]
     assert (run.status, run.version, run.tags) == (Status.EXECUTING, 3, None)
     assert run.altered() == run
+
+
+@pytest.mark.parametrize("secs", [60, 60.0, 60.5])
+def test_a_duration_that_is_stored_and_read_again_gives_the_same_bytes(secs: float):
+    policy = RetryPolicy(timeout_secs=secs, initial_delay_secs=secs, max_delay_secs=secs, delays_secs=(secs,))
+    stored = RUNS.encode(given(triggered(policy=policy, ttl_secs=secs), e.Dequeued("w", 1, 1, secs)).run)
+    assert RUNS.encode(RUNS.decode(stored)) == stored
