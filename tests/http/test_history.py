@@ -1,0 +1,92 @@
+"""The record of a run: every event, in order, with who and why."""
+
+import pytest
+
+
+@pytest.fixture
+def run(api) -> str:
+    """A run that failed once and completed at its second attempt."""
+    api.new_job(max_attempts=2, retry_strategy="fixed", retry_initial_delay_secs=0)
+    run_id = api.new_run(payload={"n": 1})["id"]
+    for call, body in (("fail", {"error": "oh"}), ("complete", {"result": 2})):
+        api.take(run_id=run_id, start=True)
+        api.post(f"/sdk/v1/runs/{run_id}/{call}", body)
+    return run_id
+
+
+TYPES = [
+    *("run.triggered.v1", "run.dequeued.v1", "run.attempted.v1", "run.retried.v1"),
+    *("run.dequeued.v1", "run.attempted.v1", "run.completed.v1"),
+]
+
+
+def test_the_history_is_every_event_in_order_without_a_hole(api, run):
+    events = api.get(f"/v1/runs/{run}/history").json()
+    assert [event["type"] for event in events] == TYPES
+    assert [event["version"] for event in events] == list(range(1, len(TYPES) + 1))
+    assert sorted({event["position"] for event in events}) == [event["position"] for event in events]
+    assert len({event["event_id"] for event in events}) == len(events)
+
+
+def test_an_event_tells_what_happened(api, run):
+    first, *_, last = api.get(f"/v1/runs/{run}/history").json()
+    assert first["data"]["payload"] == {"n": 1} and first["data"]["triggered_by"] == "manual"
+    assert last["data"] == {"attempt": 2, "result": 2}
+    retried = api.get(f"/v1/runs/{run}/history?types=run.retried").json()[0]["data"]
+    assert retried["error"]["message"] == "oh" and retried["next_retry_at"].endswith("Z")
+
+
+def test_an_event_tells_who_wanted_it_in_which_request(api):
+    api.new_job()
+    run_id = api.new_run()["id"]
+    headers = {"X-Request-ID": "req-of-mine", "Traceparent": "00-abc-def-01"}
+    api.post(f"/v1/runs/{run_id}/cancel", {"reason": "why"}, headers=headers)
+    event = api.get(f"/v1/runs/{run_id}/history").json()[-1]
+    key_id = api.get("/v1/whoami").json()["key_id"]
+    assert (event["actor"], event["request_id"], event["trace"]) == (f"apikey:{key_id}", "req-of-mine", "00-abc-def-01")
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 8])
+def test_paging_loses_and_repeats_nothing(api, run, size):
+    found: list[int] = []
+    cursor = ""
+    while True:
+        answer = api.get(f"/v1/runs/{run}/history?limit={size}" + (f"&cursor={cursor}" if cursor else ""))
+        found += [event["version"] for event in answer.json()]
+        cursor = answer.headers.get("x-next-cursor", "")
+        if not cursor:
+            break
+    assert found == list(range(1, 8))
+
+
+def test_the_history_can_be_read_after_a_version(api, run):
+    assert [event["version"] for event in api.get(f"/v1/runs/{run}/history?after=5").json()] == [6, 7]
+    assert api.get(f"/v1/runs/{run}/history?after=7").json() == []
+
+
+@pytest.mark.parametrize(
+    ("query", "versions"),
+    [
+        ("types=run.dequeued", [2, 5]),
+        ("types=run.dequeued.v1&types=run.completed", [2, 5, 7]),
+        ("types=run.dequeued,run.completed", [2, 5, 7]),
+        ("types=run.dequeued&after=2", [5]),
+        ("types=run.dequeued&limit=1", [2]),
+        ("types=run.canceled", []),
+    ],
+)
+def test_the_history_can_be_read_by_type(api, run, query, versions):
+    assert [event["version"] for event in api.get(f"/v1/runs/{run}/history?{query}").json()] == versions
+
+
+@pytest.mark.parametrize("query", ["types=run.surprised", "types=x", "after=-1", "after=x", "after=2147483648"])
+def test_what_cannot_be_asked_for_is_refused(api, run, query):
+    assert api.get(f"/v1/runs/{run}/history?{query}").status_code == 400
+
+
+def test_folding_the_history_by_hand_gives_the_run(api, run):
+    events = api.get(f"/v1/runs/{run}/history").json()
+    shown = api.get(f"/v1/runs/{run}").json()
+    assert shown["version"] == events[-1]["version"]
+    assert shown["created_at"] == events[0]["recorded_at"]
+    assert shown["finished_at"] == shown["updated_at"] == events[-1]["recorded_at"]
