@@ -1,5 +1,6 @@
 """The PostgreSQL that is measured on: durable, and left as it was found."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -75,6 +76,6 @@ def _checked(dsn: str) -> Iterator[Databases]:
 
 
 def _disk() -> str | None:
-    """Return a directory that is a disk's where the temporary one is memory's; None for the temporary one."""
+    """Return a directory that is a disk's even where the usual temporary one is memory; None for the usual one."""
     kept = Path("/var/tmp")
-    return str(kept) if kept.is_dir() else None
+    return str(kept) if "TMPDIR" not in os.environ and kept.is_dir() else None

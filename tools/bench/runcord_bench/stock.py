@@ -40,17 +40,24 @@ def append_in_threads(recorder: PostgresApplicationRecorder, threads: int, secon
     begin = monotonic() + WARM_UP_SECS
     end = begin + seconds
     latencies: list[float] = []
+    interrupted = threading.Event()
 
     def call() -> None:
-        while (started := monotonic()) < end:
+        while (started := monotonic()) < end and not interrupted.is_set():
             recorder.insert_events([StoredEvent(uuid.uuid4(), 1, "run.triggered", orjson.dumps(PAYLOAD))])
             ended = monotonic()
             if begin <= started and ended <= end:
                 latencies.append(ended - started)
 
     callers = [threading.Thread(target=call) for _ in range(threads)]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
+    try:
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+    except BaseException:
+        interrupted.set()
+        for caller in callers:
+            caller.join()
+        raise
     return Sample(len(latencies) / seconds, latencies)

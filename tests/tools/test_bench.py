@@ -1,0 +1,133 @@
+"""The benchmarks run, count only what is correct, and say what their page says they say."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "how-to" / "benchmark.md").read_text("utf-8")
+BENCH = [sys.executable, "-P", "-m", "runcord_bench"]
+"""What tools/bench/run starts, in the environment that the tests run in."""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def quick_appends(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    """What a quick run of the appends wrote to its file, and what it printed."""
+    path = tmp_path_factory.mktemp("bench") / "figures.json"
+    outcome = subprocess.run(
+        [*BENCH, "--quick", "--only", "appends", "--json", str(path)],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    # 1 is a figure that was missed, on a machine that does other things: the checks are looked at one by one.
+    assert outcome.returncode in {0, 1}, outcome.stdout
+    return json.loads(path.read_text()), outcome.stdout
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT / "tools" / "bench")}
+
+
+def documented(row: str) -> set[str]:
+    """Return the members that the page lists in one row of its table of the JSON."""
+    [listed] = [line.split("|")[2] for line in PAGE.splitlines() if line.startswith(f"| {row} |")]
+    return set(re.findall(r"`(\w+)`", listed))
+
+
+def test_the_json_has_the_documented_members(quick_appends: tuple[dict[str, Any], str]) -> None:
+    found, _ = quick_appends
+    assert set(found) == {"conditions", "passed", "benchmarks"}
+    assert set(found["benchmarks"]) == {"appends"}
+    appends = found["benchmarks"]["appends"]
+    assert set(appends) == documented("`benchmarks`")
+    for line in appends["lines"]:
+        assert set(line) == documented("`lines[]`")
+        for side in (line["product"], line["floor"], line["peer"]):
+            if side is not None:
+                assert set(side) | {"p50", "p99"} == documented("`product`, `floor`, `peer`")
+    assert all(set(check) == documented("`checks[]`") for check in appends["checks"])
+
+
+def test_every_side_was_measured_at_every_concurrency(quick_appends: tuple[dict[str, Any], str]) -> None:
+    found, printed = quick_appends
+    lines = {line["what"]: line for line in found["benchmarks"]["appends"]["lines"]}
+    assert set(lines) == {f"{callers} concurrent triggers" for callers in (1, 8, 32, 128)}
+    assert {what for what, line in lines.items() if line["peer"]} == {
+        "1 concurrent triggers",
+        "32 concurrent triggers",
+    }
+    for what, line in lines.items():
+        assert what in printed
+        for side in ("product", "floor"):
+            assert line[side]["rate"] > 0
+            assert line[side]["latencies"] > 0
+            assert 0 < line[side]["percentiles_ms"]["p50"] <= line[side]["percentiles_ms"]["p99"]
+        assert line["product_to_floor"] == pytest.approx(line["product"]["rate"] / line["floor"]["rate"])
+
+
+def test_nothing_is_missed_or_given_out_twice(quick_appends: tuple[dict[str, Any], str]) -> None:
+    found, _ = quick_appends
+    checks = {check["what"].split(":")[0]: check for check in found["benchmarks"]["appends"]["checks"]}
+    assert checks["gap test"]["passed"], checks["gap test"]
+    assert checks["double-claim test"]["passed"], checks["double-claim test"]
+
+
+def test_the_figures_are_taken_on_a_server_that_forgets_nothing(quick_appends: tuple[dict[str, Any], str]) -> None:
+    conditions = quick_appends[0]["conditions"]
+    assert (conditions["fsync"], conditions["synchronous_commit"]) == ("on", "on")
+
+
+def test_an_interrupted_benchmark_leaves_nothing_behind(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*BENCH, "--quick", "--only", "appends"],
+        # Where its state directory will be, so that it can be looked for.
+        env={**environment(), "TMPDIR": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if "seconds per sample" in line:
+                break
+        assert list(tmp_path.glob("runcord-bench-*"))
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 130, said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_no_benchmark_is_refused() -> None:
+    outcome = subprocess.run(
+        [*BENCH, "--only", "speed"], env=environment(), capture_output=True, text=True, timeout=30, check=False
+    )
+    assert outcome.returncode == 2
+    assert "appends, whole_life, latency" in outcome.stderr
+
+
+def test_every_benchmark_has_its_section_on_the_page() -> None:
+    outcome = subprocess.run(
+        [*BENCH, "--help"], env=environment(), capture_output=True, text=True, timeout=30, check=True
+    )
+    [named] = re.findall(r"some of: ([\w, ]+)", " ".join(outcome.stdout.split()))
+    for name in named.split(" --")[0].strip().split(", "):
+        assert f"\n## {name}\n" in PAGE
