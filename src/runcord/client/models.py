@@ -42,6 +42,7 @@ class Run(Model):
     payload: Any = None
     result: Any = None
     error: Any = None
+    error_class: str | None = None
     tags: dict[str, str] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)
     scheduled_at: datetime | None = None
