@@ -1,0 +1,171 @@
+"""Who may do what, for every operation there is: made from the list of operations, so that none can be forgotten."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+import pytest
+
+from runcord.http.operation import Operation
+from runcord.http.operations import OPERATIONS
+
+PROTECTED = [operation for operation in OPERATIONS if operation.access != "public"]
+ABOUT_ONE_THING = [operation for operation in PROTECTED if "{" in operation.path]
+
+# What makes each operation succeed if nothing but the credential stands in its way.
+BODIES: Mapping[str, Any] = {
+    "create_job": {"name": "n", "slug": "n"},
+    "update_job": {"name": "changed"},
+    "trigger_job": {"payload": 1},
+    "bulk_trigger_job": {"items": [{"payload": 1}]},
+    "dequeue_runs": {"worker_id": "w"},
+    "settle_runs": {"settlements": [{"run_id": "run_x", "attempt": 1, "status": "completed"}]},
+    "reschedule_run": {"scheduled_at": "2199-01-01T00:00:00Z"},
+    "create_api_key": {"name": "n", "scopes": ["runs:read"]},
+    "complete_run": {"result": 1},
+    "fail_run": {"error": "x"},
+    "spawn_run": {"job_slug": "parse"},
+    "wait_for_event": {"event_key": "k"},
+    "save_checkpoint": {"state": 1},
+    "report_progress": {"percent": 1},
+    "write_log": {"message": "m"},
+    "annotate_run": {"annotations": {"a": "b"}},
+    "tag_run": {"tags": {"a": "b"}},
+    "record_usage": {"provider": "p", "model": "m"},
+    "record_tool_call": {"tool_name": "t"},
+    "set_output": {"output_key": "k", "value": 1},
+    "set_state": {"key": "k", "value": 1},
+}
+
+
+def named(operations: list[Operation]) -> Any:
+    return pytest.mark.parametrize("operation", operations, ids=lambda operation: operation.operation_id)
+
+
+@pytest.fixture
+def things(api) -> Mapping[str, str]:
+    """One of everything that a path can name, of the project `proj_test`; `done` is a run that has ended."""
+    claim = api.working()
+    run_id = claim["run"]["id"]
+    api.post(f"/sdk/v1/runs/{run_id}/state", {"key": "k", "value": 1})
+    waiting = api.new_run()["id"]
+    api.take(run_id=waiting, start=True)
+    api.post(f"/sdk/v1/runs/{waiting}/wait-for-event", {"event_key": "e"})
+    return {
+        "run_id": run_id,
+        "job_id": claim["run"]["job_id"],
+        "key": "k",
+        "event_key": "e",
+        "key_id": api.get("/v1/whoami").json()["key_id"],
+    }
+
+
+def path_with(operation: Operation, things: Mapping[str, str]) -> str:
+    return operation.path.replace(":path", "").format(**things)
+
+
+def tables(dsn: str) -> Any:
+    """Return all that commands and key calls can change."""
+    with psycopg.connect(dsn) as conn:
+        return [
+            conn.execute(statement).fetchall()
+            for statement in (
+                "select project_id, position, digest from ledger_heads order by 1",
+                "select * from runs order by 1, 2",
+                "select * from jobs order by 1, 2",
+                "select * from leases order by 1, 2",
+                "select * from idempotency_keys order by 1, 2, 3",
+                "select * from event_waits order by 1, 2",
+                "select * from api_keys order by 1, 2",
+            )
+        ]
+
+
+@named(PROTECTED)
+def test_nobody_comes_in_without_a_credential(client, dsn, operation: Operation):
+    path = path_with(operation, dict.fromkeys(("run_id", "job_id", "key", "event_key", "key_id"), "x"))
+    before = tables(dsn)
+    for headers in (
+        {},
+        {"Authorization": ""},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Basic eDp5"},
+        {"Authorization": "Bearer strait_" + "0" * 64},
+        {"Authorization": "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0."},
+    ):
+        answer = client.request(operation.method, path, headers=headers, json=BODIES.get(operation.operation_id))
+        # A token is no credential at all where only keys are taken: 403 tells so, and lets nobody in either.
+        assert answer.status_code in ({401, 403} if ".eyJ" in str(headers) else {401}), answer.text
+        assert answer.headers.get("www-authenticate") == ("Bearer" if answer.status_code == 401 else None)
+    assert tables(dsn) == before
+
+
+@named([operation for operation in PROTECTED if operation.scope is not None])
+def test_a_key_without_the_scope_may_not(api, new_api, dsn, things, operation: Operation):
+    accepted = {operation.scope, *operation.other_scopes}
+    scopes = {scope for other in OPERATIONS for scope in (other.scope, *other.other_scopes) if scope} - accepted
+    keyless, others = new_api(scopes=[]), new_api(scopes=sorted(scopes))
+    before_keys = tables(dsn)
+    for caller in (keyless, others):
+        answer = caller.request(operation.method, path_with(operation, things), BODIES.get(operation.operation_id))
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), answer.text
+        assert operation.scope in answer.json()["message"]
+    assert tables(dsn) == before_keys
+
+
+@named(ABOUT_ONE_THING)
+def test_what_belongs_to_another_project_is_not_there(new_api, dsn, things, operation: Operation):
+    stranger = new_api("proj_stranger")
+    path, body = path_with(operation, things), BODIES.get(operation.operation_id)
+    before = tables(dsn)
+    answer = stranger.request(operation.method, path, body)
+    assert answer.status_code == 404, answer.text
+    assert tables(dsn) == before
+    # It is not told apart from what is nowhere.
+    nowhere = stranger.request(operation.method, path_with(operation, dict.fromkeys(things, "x")), body)
+    assert (nowhere.status_code, nowhere.json()["code"]) == (404, answer.json()["code"])
+
+
+@named([operation for operation in PROTECTED if operation.method == "GET" and "{" not in operation.path])
+def test_lists_show_nothing_of_another_project(new_api, things, operation: Operation):
+    seen = new_api("proj_stranger").get(operation.path).text
+    assert not any(value in seen for name, value in things.items() if name.endswith("_id"))
+
+
+@named([operation for operation in PROTECTED if operation.access == "run"])
+def test_a_run_token_speaks_for_its_own_run_alone(api, dsn, things, operation: Operation):
+    token = api.new_run()["run_token"]
+    before = tables(dsn)
+    answer = api.speaking_as(token).request(
+        operation.method, path_with(operation, things), BODIES.get(operation.operation_id)
+    )
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert tables(dsn) == before
+
+
+@named([operation for operation in PROTECTED if operation.access == "key"])
+def test_a_run_token_opens_nothing_but_the_workers_calls(api, dsn, operation: Operation):
+    run = api.new_job() and api.new_run()
+    path = path_with(operation, {"run_id": run["id"], "job_id": run["job_id"], "key_id": "x", "event_key": "x"})
+    before = tables(dsn)
+    answer = api.speaking_as(run["run_token"]).request(operation.method, path, BODIES.get(operation.operation_id))
+    assert answer.status_code == 403, answer.text
+    assert tables(dsn) == before
+
+
+@named(ABOUT_ONE_THING)
+def test_the_owner_is_let_in_with_the_same_request(api, things, operation: Operation):
+    """Without this, the tests above could pass because their requests are no good at all."""
+    answer = api.request(operation.method, path_with(operation, things), BODIES.get(operation.operation_id))
+    # The run works: some commands are refused by its status, which is not the same as not being let in.
+    assert answer.status_code < 300 or answer.json()["code"] in {"illegal_transition", "job_has_active_runs"}, (
+        answer.text
+    )
+
+
+def test_a_revoked_key_opens_nothing(new_api, api, dsn, monkeypatch):
+    monkeypatch.setattr("runcord.http.credentials.CACHE_SECS", 0)
+    other = new_api()
+    key_id = other.get("/v1/whoami").json()["key_id"]
+    api.delete(f"/v1/api-keys/{key_id}")
+    assert other.get("/v1/whoami").status_code == 401
