@@ -102,10 +102,10 @@ class StaleAttempt(Conflict):
     code = "stale_attempt"
 
 
-class RunEnded(Conflict):
-    """The run has ended."""
+class NoFreeSlot(Conflict):
+    """The job has as many runs at work as it may have: try again when one of them has ended."""
 
-    code = "run_ended"
+    code = "no_free_slot"
 
 
 class EventKeyInUse(Conflict):

@@ -6,11 +6,13 @@ from datetime import timedelta
 import pytest
 
 from runcord.clock import utc_now
+from runcord.errors import NoFreeSlot
 from runcord.queue.claims import Selection
+from runcord.queue.resumption import ResumeRun
 from runcord.run import commands as c
 from runcord.run.events import Failure
 from runcord.run.status import Status
-from runcord.testing.project import Project, in_project
+from runcord.testing.project import CONTEXT, Project, in_project
 
 
 @in_project
@@ -168,3 +170,28 @@ async def test_a_worker_that_asks_for_more_than_there_is_gets_what_there_is(proj
     await project.trigger_many(job, [{} for _ in range(3)])
     assert len(await project.claim(1000, start=False)) == 3
     assert project.rows("select distinct status from runs") == [("dequeued",)]
+
+
+@in_project
+async def test_a_run_that_goes_on_after_a_wait_takes_a_slot_if_there_is_one(project: Project) -> None:
+    job = await project.create_job(max_concurrency=1)
+    first, second = await project.trigger(job), await project.trigger(job)
+    await project.claim()
+    await project.command(first, c.Wait())
+    await project.claim()
+    with pytest.raises(NoFreeSlot):
+        await project.execute(ResumeRun(CONTEXT, first.run_id, c.ResumeWork()))
+    await project.command(second, c.Complete())
+    resumed = await project.execute(ResumeRun(CONTEXT, first.run_id, c.ResumeWork()))
+    assert resumed.run.status == Status.EXECUTING
+    assert await project.claim() == []
+
+
+@in_project
+async def test_a_run_whose_time_to_live_is_over_is_not_claimed_though_nobody_has_swept_it(project: Project) -> None:
+    job = await project.create_job(run_ttl_secs=0.001)
+    run = await project.trigger(job)
+    await project.trigger(job, ttl_secs=600)
+    (taken,) = await project.claim(5)
+    assert taken.run.run_id != run.run_id
+    assert await project.claim(run_id=run.run_id) == []

@@ -14,6 +14,7 @@ from runcord.job.state import Job
 from runcord.ledger.mapper import Codec
 from runcord.ledger.transaction import Context, Plan, Row, Transaction
 from runcord.ledger.view import Statement
+from runcord.queue.slots import Slots, slots_of
 from runcord.run import commands as c
 from runcord.run import events as e
 from runcord.run.state import Run
@@ -103,7 +104,7 @@ class ClaimRuns:
 
     def handle(self, tx: Transaction) -> list[ClaimedRun]:
         """Take what is there and permitted."""
-        slots = tx.memory(("slots",), _Slots)
+        slots = slots_of(tx)
         claimed: list[ClaimedRun] = []
         supply = tx.memory(self._key, lambda: _Supply(tx.answer(self._key)))
         while len(claimed) < self.limit:
@@ -122,7 +123,7 @@ class ClaimRuns:
                 claimed.append(taken)
         return claimed
 
-    def _take(self, tx: Transaction, row: Row, slots: "_Slots") -> ClaimedRun | None:
+    def _take(self, tx: Transaction, row: Row, slots: Slots) -> ClaimedRun | None:
         run_id, version, stored, payload, *limits, job_state = row
         if not slots.take(tx, *limits):
             return None
@@ -148,7 +149,7 @@ class _Supply:
     def next(self) -> Row | None:
         return self._rows.pop() if self._rows else None
 
-    def refill(self, tx: Transaction, selection: Selection, limit: int, slots: "_Slots") -> bool:
+    def refill(self, tx: Transaction, selection: Selection, limit: int, slots: Slots) -> bool:
         """Look again; return False when nothing has changed since the last look."""
         # Runs that this transaction has claimed are queued still as far as the table knows: ask for as many more.
         claimed = sum(1 for run in tx.states(Run) if run.holds_slot)
@@ -160,47 +161,6 @@ class _Supply:
         self._rows = list(reversed(tx.query(*question.statement(tx.project_id))))
         self.skipped = False
         return bool(self._rows)
-
-
-class _Slots:
-    """How many more runs each job, and each concurrency key of a job, may have at work."""
-
-    def __init__(self) -> None:
-        self._free: dict[str, int] = {}
-        self.closed_jobs: set[str] = set()
-        self.closed_keys: set[str] = set()
-
-    def take(
-        self,
-        tx: Transaction,
-        job_id: str,
-        concurrency_key: str | None,
-        job_limit: int | None,
-        job_used: int | None,
-        key_limit: int | None,
-        key_used: int | None,
-    ) -> bool:
-        """Take a slot of the job and of its key, if both have one; given back if the handler is refused."""
-        key = f"{job_id}/{concurrency_key}"
-        if job_limit is not None and self._free.setdefault(job_id, job_limit - (job_used or 0)) <= 0:
-            self.closed_jobs.add(job_id)
-            return False
-        limits_key = concurrency_key is not None and key_limit is not None
-        if limits_key and self._free.setdefault(key, (key_limit or 0) - (key_used or 0)) <= 0:
-            self.closed_keys.add(key)
-            return False
-        self._move(job_id, key, -1)
-        tx.on_undo(lambda: self._move(job_id, key, 1))
-        return True
-
-    def give_back(self, job_id: str, concurrency_key: str | None) -> None:
-        """Free a slot that was not needed after all."""
-        self._move(job_id, f"{job_id}/{concurrency_key}", 1)
-
-    def _move(self, job_id: str, key: str, by: int) -> None:
-        for name in (job_id, key):
-            if name in self._free:
-                self._free[name] += by
 
 
 def _follow_job(tx: Transaction, run: Run, job: Job) -> None:

@@ -28,6 +28,7 @@ from runcord.ids import new_id
 from runcord.ledger.committer import Committed
 from runcord.ledger.mapper import to_json
 from runcord.queue.heartbeat import DEFAULT_LEASE_SECS, Pulse, pulse_without_lease, renew_lease
+from runcord.queue.resumption import ResumeRun
 from runcord.run import commands as c
 from runcord.run.state import Run
 
@@ -98,8 +99,9 @@ async def wait_attempt(call: Call) -> Answer:
 
 
 async def resume_attempt(call: Call) -> Answer:
-    """Go on after a wait, in the same worker's hands."""
-    return await run_answer(call, await report(call, c.ResumeWork(call.claim)))
+    """Go on after a wait, in the same worker's hands, as soon as the job's concurrency limits permit."""
+    handler = ResumeRun(call.context, call.path["run_id"], c.ResumeWork(call.claim))
+    return await run_answer(call, await call.backend.committer.execute(call.project_id, handler))
 
 
 async def spawn_run(call: Call) -> Answer:

@@ -326,6 +326,7 @@ begin
         from runs r
         where r.project_id = p_project_id and r.status = 'queued' and r.job_id = v_job and r.priority = v_priority
             and r.due_at <= p_at
+            and (r.wake_at is null or r.wake_at > p_at)  -- its time to live is not over
             and (p_queues is null or r.queue = any (p_queues))
             and (r.concurrency_key is null or r.job_id || '/' || r.concurrency_key <> all (p_closed_keys))
         order by r.due_at, r.created_position

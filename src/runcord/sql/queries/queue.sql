@@ -65,7 +65,22 @@ select
     case when j.version_policy <> 'pin' then j.state end as job_state
 from runs r
 join jobs j on j.project_id = %(project_id)s and j.job_id = r.job_id and j.enabled
-where r.project_id = %(project_id)s and r.run_id = %(run_id)s and r.status = 'queued' and r.due_at <= ledger_now();
+where r.project_id = %(project_id)s and r.run_id = %(run_id)s and r.status = 'queued' and r.due_at <= ledger_now()
+    and (r.wake_at is null or r.wake_at > ledger_now());
+
+-- slots --
+-- The limits of a job, and how many of its runs, and of those with a concurrency key, are at work.
+select
+    j.max_concurrency,
+    (select count(*) from leases l where l.project_id = %(project_id)s and l.job_id = j.job_id),
+    j.max_concurrency_per_key,
+    (
+        select count(*) from leases l
+        where l.project_id = %(project_id)s and l.job_id = j.job_id and l.concurrency_key = %(concurrency_key)s::text
+    )
+from jobs j
+where j.project_id = %(project_id)s and j.job_id = %(job_id)s
+    and (j.max_concurrency is not null or j.max_concurrency_per_key is not null);
 
 -- next_due --
 -- When the next queued run of a project that is not due yet becomes so, in seconds from now.
