@@ -96,7 +96,7 @@ class Call:
         given = self.request.headers.get("x-runcord-attempt")
         if given is None:
             return claim
-        if not (given.isascii() and given.isdigit() and 1 <= len(given) <= 9):
+        if not (given.isascii() and given.isdigit() and len(given) <= 9 and int(given) > 0):
             raise Invalid("X-Runcord-Attempt must be a number of an attempt: 1, 2, 3 …")
         return Claim(attempt=int(given), fence=claim.fence)
 

@@ -1,0 +1,172 @@
+"""Bad input: told what is wrong with it, and nothing changed."""
+
+from typing import Any
+
+import orjson
+import psycopg
+import pytest
+from starlette.testclient import TestClient
+
+from runcord.http.app import create_app
+from runcord.http.operation import Operation
+from runcord.http.operations import OPERATIONS
+from runcord.settings import load_settings
+from runcord.testing.contract import check_answer
+
+WITH_BODY = [operation for operation in OPERATIONS if operation.body is not None]
+
+DEEP = 10_000
+
+MALFORMED = {
+    "broken": b'{"a":',
+    "no JSON": b"hello",
+    "two values": b"{} {}",
+    "not UTF-8": b'{"a":"\xff"}',
+    "lone surrogate": rb'{"a":"\ud800"}',
+    "NUL in a string": rb'{"a":"x\u0000y"}',
+    "NUL in a key": rb'{"x\u0000y":1}',
+    "number beyond doubles": b'{"a":1e400}',
+    "NaN": b'{"a":NaN}',
+    "endless nesting": b'{"a":' + b"[" * DEEP + b"]" * DEEP + b"}",
+    "unclosed nesting": b"[" * DEEP,
+    "byte order mark": b"\xef\xbb\xbf{}",
+}
+
+NO_OBJECT = {"a list": b"[]", "a string": b'"x"', "a number": b"1", "null": b"null", "a truth": b"true"}
+
+
+def named(cases: list[Operation]) -> Any:
+    return pytest.mark.parametrize("operation", cases, ids=lambda operation: operation.operation_id)
+
+
+def position(dsn: str) -> list[Any]:
+    with psycopg.connect(dsn) as conn:
+        return conn.execute("select project_id, position, digest from ledger_heads order by 1").fetchall()
+
+
+def send(api: Any, operation: Operation, body: bytes, **things: str) -> Any:
+    names = {"run_id": "x", "job_id": "x", "key_id": "x", "event_key": "x"} | things
+    return api.request(operation.method, operation.path.replace(":path", "").format(**names), content=body)
+
+
+def assert_refused(answer: Any, status: int = 400) -> None:
+    assert answer.status_code == status, answer.text
+    problem = answer.json()
+    assert problem["error"] == problem["message"] == problem["detail"] and len(problem["message"]) > 10
+    assert problem["status"] == status and problem["type"] == f"urn:runcord:error:{problem['code']}"
+    assert problem["request_id"] == answer.headers["x-request-id"]
+
+
+@named(WITH_BODY)
+def test_a_body_that_is_no_json_object_is_refused_by_every_operation(api, dsn, operation: Operation):
+    before = position(dsn)
+    for body in (*MALFORMED.values(), *NO_OBJECT.values()):
+        assert_refused(send(api, operation, body))
+    assert position(dsn) == before
+
+
+@named(WITH_BODY)
+def test_an_unknown_member_is_refused_by_name_by_every_operation(api, dsn, operation: Operation):
+    before = position(dsn)
+    answer = send(api, operation, b'{"surprise": {"deep": [1]}}')
+    assert_refused(answer)
+    assert any(detail["field"].endswith("surprise") for detail in answer.json()["details"]), answer.text
+    assert position(dsn) == before
+
+
+@named(WITH_BODY)
+def test_values_of_wrong_types_are_refused_by_every_operation(api, dsn, operation: Operation):
+    assert operation.body is not None
+    before = position(dsn)
+    for name, field in operation.body.model_fields.items():
+        if "Any" in str(field.annotation):
+            continue  # any JSON value will do
+        wrong = b"[[{}]]" if "list" in str(field.annotation) else b'{"x":[1]}'
+        answer = send(api, operation, b'{"%s": %s}' % ((field.alias or name).encode(), wrong))
+        assert_refused(answer)
+    assert position(dsn) == before
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        b'"priority": "5"',
+        b'"priority": 5.5',
+        b'"priority": true',
+        b'"priority": 11',
+        b'"priority": -1',
+        b'"priority": 1e300',
+        b'"priority": 99999999999999999999999999',
+        b'"ttl_secs": -1',
+        b'"ttl_secs": 1e308',
+        b'"ttl_secs": "60"',
+        b'"delay_secs": 99999999999999999999',
+        b'"scheduled_at": "9999-12-31T23:59:59Z"',
+        b'"scheduled_at": "2026-01-31T12:00:00"',
+        b'"scheduled_at": 1750000000',
+        b'"tags": {"a": 1}',
+        b'"tags": {"": "x"}',
+        b'"metadata": []',
+        b'"idempotency_key": ""',
+        b'"concurrency_key": 5',
+        b'"debug_mode": "yes"',
+        b'"payload": 1, "payloed": 2',
+    ],
+)
+def test_absurd_values_make_no_run(api, dsn, member):
+    job = api.new_job()
+    before = position(dsn)
+    assert_refused(api.post(f"/v1/jobs/{job['id']}/trigger", content=b"{" + member + b"}"))
+    assert position(dsn) == before
+
+
+@pytest.fixture
+def tight(dsn: str, new_secret):
+    """A server that takes bodies of 2,000 bytes, and what to send it."""
+    secret = new_secret()
+    with TestClient(create_app(load_settings(writers=1, readers=1, max_body_bytes=2000), dsn)) as client:
+        client.headers["Authorization"] = f"Bearer {secret}"
+        yield client
+
+
+@named(WITH_BODY)
+def test_a_body_beyond_the_limit_is_refused(tight, dsn, operation: Operation):
+    before = position(dsn)
+    path = operation.path.replace(":path", "").format(run_id="x", job_id="x", key_id="x", event_key="x")
+    large = orjson.dumps({"x": "y" * 2000 * operation.body_limit_factor})
+    for content in (large, iter([large[:100], large[100:]])):
+        answer = tight.request(operation.method, path, content=content)
+        assert_refused(answer, 413)
+        check_answer(operation.method, path, 413, answer.content)
+    assert position(dsn) == before
+
+
+@pytest.mark.parametrize(
+    "run_id", ["x", "run_", "job_x", "%00", "run_%00", "a" * 3000, "%F0%9F%90%98", "..", "%ED%A0%80"]
+)
+def test_an_id_of_nothing_is_not_found(api, dsn, run_id):
+    before = position(dsn)
+    for method, path, body in (
+        ("GET", "", None),
+        ("GET", "/history", None),
+        ("DELETE", "", None),
+        ("POST", "/pause", {}),
+        ("POST", "/replay", None),
+    ):
+        assert api.request(method, f"/v1/runs/{run_id}{path}", body).status_code in {404, 405}
+    assert position(dsn) == before
+
+
+@pytest.mark.parametrize("name", ["limit", "cursor", "status", "job_id", "batch_id", "triggered_by"])
+def test_a_query_with_nul_or_without_end_is_refused(api, name):
+    assert_refused(api.get(f"/v1/runs?{name}=a%00b"))
+    assert_refused(api.get(f"/v1/runs?{name}={'a' * 5000}"))
+
+
+@pytest.mark.parametrize("attempt", ["0", "-1", "x", "1.0", "9999999999", "٣"])
+def test_an_attempt_that_is_no_number_is_refused(api, dsn, attempt):
+    run_id = api.working()["run"]["id"]
+    before = position(dsn)
+    headers = {"X-Runcord-Attempt": attempt.encode()}
+    assert_refused(api.post(f"/sdk/v1/runs/{run_id}/complete", {}, headers=headers))
+    assert position(dsn) == before
