@@ -128,9 +128,9 @@ def print_next(console: Console, server: Server, state_dir: Path, example: Recor
         ]
     else:
         headline = "What to type next:"
-        serve = [f"{runcord} dev --state-dir {directory} &  # the same data, served until you stop it: kill %1"]
-        again = [f"{demo} --keep  # another round on the same data; the server and its workers stay up"]
-        commands = [*again, *serve, *looking]
+        serve = f"{runcord} dev --state-dir {directory} &  # the same data, served until you stop it: kill %1"
+        again = f"{demo} --keep --state-dir {directory}  # another round; the server and its workers stay up"
+        commands = [serve, *looking, again]
     console.print(f"\n{headline}\n", markup=False, highlight=False)
     for command in commands:
         console.print(f"  {command}", markup=False, highlight=False, soft_wrap=True)

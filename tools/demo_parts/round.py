@@ -9,6 +9,8 @@ from runcord.client import Client, ConflictError, Job, JobFields, Run, RunStats,
 JOB = "parse-python-file"
 TAG = "demo"
 BATCH = 500
+ENOUGH = 20
+"""Unfinished runs that make it worth going on with a round; fewer are done along with the next."""
 
 MAX_ATTEMPTS = 3
 SETTINGS: JobFields = {
@@ -47,11 +49,11 @@ def register_job(client: Client) -> Job:
 
 
 def open_round(client: Client, job: Job) -> Round:
-    """Return the round to work on: the last one while runs of the job are unfinished, else the next."""
+    """Return the round to work on: the last one if an earlier start left enough of it undone, else the next."""
     before = client.runs.stats(job_id=job.id)
     last = next((run for run in client.runs.list(job_id=job.id) if TAG in run.tags), None)
     number = 0 if last is None else int(last.tags[TAG])
-    resumed = number > 0 and before.finished < before.total
+    resumed = number > 0 and before.total - before.finished >= ENOUGH
     return Round(number if resumed else number + 1, job, before, resumed)
 
 

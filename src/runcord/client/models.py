@@ -31,6 +31,7 @@ class Run(Model):
     attempt: int
     created_at: datetime
     version: int | None = None
+    round: int = 1
     job_slug: str | None = None
     worker_id: str | None = None
     triggered_by: str | None = None
