@@ -6,10 +6,17 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from eventsourcing.persistence import Notification
+
+from runcord.ids import new_event_id
+from runcord.recorded import Recorded
+from runcord.run import events as e
+from runcord.testing.scenario import START, triggered
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "how-to" / "benchmark.md").read_text("utf-8")
@@ -89,6 +96,79 @@ def test_nothing_is_missed_or_given_out_twice(quick_appends: tuple[dict[str, Any
 def test_the_figures_are_taken_on_a_server_that_forgets_nothing(quick_appends: tuple[dict[str, Any], str]) -> None:
     conditions = quick_appends[0]["conditions"]
     assert (conditions["fsync"], conditions["synchronous_commit"]) == ("on", "on")
+
+
+@pytest.fixture
+def bench_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools" / "bench"))
+
+
+@pytest.mark.usefixtures("bench_on_path")
+@pytest.mark.parametrize(
+    ("positions", "run_ids", "acknowledged", "passes"),
+    [
+        ([1, 2, 3], ["a", "b"], {"a", "b"}, True),
+        ([1, 2, 4], ["a", "b"], {"a", "b"}, False),
+        ([1, 3, 2], ["a", "b"], {"a", "b"}, False),
+        ([1, 2, 2], ["a", "b"], {"a", "b"}, False),
+        ([1, 2, 3], ["a", "a"], {"a"}, False),
+        ([1, 2, 3], ["a", "b"], {"a", "b", "c"}, False),
+        ([], [], set(), False),
+    ],
+    ids=["all is well", "a hole", "out of order", "a position twice", "a run twice", "a run missed", "nothing"],
+)
+def test_the_gap_test_fails_when_it_should(
+    positions: list[int], run_ids: list[str], acknowledged: set[str], passes: bool
+) -> None:
+    from runcord_bench import gap
+
+    topics = ["job.created.v1", *["run.triggered.v1"] * len(run_ids)]
+    seen = [
+        Notification(originator_id, 1, topic, b"{}", id=position)
+        for position, originator_id, topic in zip(positions, ["job", *run_ids], topics, strict=False)
+    ]
+    assert gap.verdict(seen, acknowledged).passed is passes
+
+
+@pytest.mark.usefixtures("bench_on_path")
+@pytest.mark.parametrize(
+    ("order", "attempts", "shares", "passes"),
+    [
+        ("ABCDEF abcdef", "ABCDEF", [3, 3], True),
+        ("ABCDEF abcdef", "ABCDEFF", [4, 3], False),
+        ("ABCDEF abcdef", "ABCDEF", [6, 0], False),
+        ("ABCDEF abcde", "ABCDEF", [3, 3], False),
+        ("ABCDE abcde Ff", "ABCDEF", [3, 3], False),
+        ("ABCDEFG abcdefg", "ABCDEFG", [4, 3], False),
+        ("AEIBCD aeibcd", "AEIBCD", [3, 3], False),
+    ],
+    ids=[
+        "all is well",
+        "an attempt twice",
+        "one process got nothing",
+        "a run was left",
+        "the limit was not reached",
+        "one too many",
+        "one too many of a key",
+    ],
+)
+def test_the_double_claim_test_fails_when_it_should(order: str, attempts: str, shares: list[int], passes: bool) -> None:
+    """Capital letters are dequeued, small ones completed; every fourth letter of the alphabet has the same key."""
+    from runcord_bench import double_claim
+
+    runs = sorted({letter.upper() for letter in order if letter != " "})
+    happened: list[tuple[str, Any]] = [
+        (run, triggered(concurrency_key=f"key-{ord(run) % double_claim.KEYS}")) for run in runs
+    ]
+    for letter in order.replace(" ", ""):
+        event = e.Dequeued("worker", 1, 1, 60.0) if letter.isupper() else e.Completed(1)
+        happened.append((letter.upper(), event))
+    ledger = [
+        Recorded(run_id, 0, position, START, new_event_id(), {}, event)
+        for position, (run_id, event) in enumerate(happened, start=1)
+    ]
+    given_out = Counter((run_id, 1) for run_id in attempts)
+    assert double_claim.verdict(len(runs), shares, given_out, ledger).passed is passes
 
 
 def test_an_interrupted_benchmark_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -8,9 +8,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
+from runcord.errors import RuncordError
 from runcord_bench import appends, latency, whole_life
 from runcord_bench.conditions import conditions
 from runcord_bench.database import Databases, open_databases
+from runcord_bench.process import ProcessFailed
 from runcord_bench.report import Report, as_json, print_conditions, print_report
 from runcord_bench.sampling import Effort
 
@@ -21,7 +25,7 @@ BENCHMARKS: Mapping[str, Callable[[Databases, Effort], Report]] = {
 }
 
 QUICK = Effort(rounds=1, seconds=1.0, runs=2_000, triggers=60, limit_secs=75)
-FULL = Effort(rounds=3, seconds=3.0, runs=10_000, triggers=200, limit_secs=400)
+FULL = Effort(rounds=3, seconds=3.0, runs=5_000, triggers=200, limit_secs=400)
 
 
 def main() -> int:
@@ -40,9 +44,15 @@ def main() -> int:
                 reports[name] = BENCHMARKS[name](databases, effort)
                 signal.alarm(0)
                 print_report(name, reports[name])
+    except _OutOfTime:
+        print(f"Error: a benchmark took longer than {effort.limit_secs} s.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("Interrupted; everything that was started is stopped.", file=sys.stderr)
         return 130
+    except (RuncordError, ProcessFailed, TimeoutError, psycopg.OperationalError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
     if options.json is not None:
         answer: dict[str, Any] = as_json(found, reports)
         options.json.write_text(json.dumps(answer, indent=2) + "\n")
@@ -83,8 +93,12 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+class _OutOfTime(KeyboardInterrupt):
+    """Time is up. Event loops let nothing else out that a signal's handler raises."""
+
+
 def _out_of_time(*_: object) -> None:
-    raise TimeoutError("the benchmark took longer than it may")
+    raise _OutOfTime
 
 
 if __name__ == "__main__":

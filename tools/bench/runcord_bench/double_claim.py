@@ -41,7 +41,7 @@ def check(dsn: str, effort: Effort) -> Check:
     with psycopg.connect(dsn) as conn:
         rows = conn.execute(LEDGER["ledger_events"], {"project_id": project_id, "after": 0, "limit": 10 * runs})
         ledger = [recorded(row) for row in rows]
-    return _verdict(runs, [len(answer) for answer in answers], attempts, ledger)
+    return verdict(runs, [len(answer) for answer in answers], attempts, ledger)
 
 
 async def _fill(dsn: str, project_id: str, runs: int) -> None:
@@ -52,9 +52,8 @@ async def _fill(dsn: str, project_id: str, runs: int) -> None:
         await product.trigger(committer, project_id, job_id, requests)
 
 
-def _verdict(
-    runs: int, shares: list[int], attempts: Counter[tuple[str, int]], ledger: list[Recorded[e.Event]]
-) -> Check:
+def verdict(runs: int, shares: list[int], attempts: Counter[tuple[str, int]], ledger: list[Recorded[e.Event]]) -> Check:
+    """Compare what each process got, and how often each attempt was given out, with the ledger."""
     twice = sum(times - 1 for times in attempts.values())
     most, most_of_a_key, completed = _highest_levels(ledger)
     return Check(

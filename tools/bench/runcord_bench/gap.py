@@ -31,7 +31,7 @@ def check(dsn: str, effort: Effort) -> Check:
         for process in processes:
             process.begin()
         seen, acknowledged = _follow(recorder, processes, effort.seconds)
-    return _verdict(seen, acknowledged)
+    return verdict(seen, acknowledged)
 
 
 def _follow(recorder: LedgerRecorder, processes: list[Process], seconds: float) -> tuple[list[Notification], set[str]]:
@@ -55,7 +55,8 @@ def _follow(recorder: LedgerRecorder, processes: list[Process], seconds: float) 
             raise TimeoutError("the reader did not come to the ledger's end")
 
 
-def _verdict(seen: list[Notification], acknowledged: set[str]) -> Check:
+def verdict(seen: list[Notification], acknowledged: set[str]) -> Check:
+    """Compare what the reader saw, in its order, with the runs that were acknowledged."""
     positions = [notification.id for notification in seen]
     triggered = [str(n.originator_id) for n in seen if n.topic == "run.triggered.v1"]
     lost = len(acknowledged - set(triggered))

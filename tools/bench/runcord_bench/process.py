@@ -22,8 +22,12 @@ END_SECS = 10.0
 _NEVER = threading.Event()
 
 
+class ProcessFailed(Exception):
+    """A process of the benchmark ended, or kept silent, when it was needed."""
+
+
 class Process:
-    """One process of ours. `read` and `ask` raise RuntimeError when it has ended or keeps silent for too long."""
+    """One process of ours. `read` raises ProcessFailed when it has ended, or keeps silent for too long."""
 
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str] | None = None, log: IO[bytes] | None = None
@@ -63,10 +67,10 @@ class Process:
         while b"\n" not in self._rest:
             readable, _, _ = select.select([self._process.stdout], [], [], max(0.0, deadline - monotonic()))
             if not readable:
-                raise RuntimeError(f"{self.name} said nothing for {seconds:g} s")
+                raise ProcessFailed(f"{self.name} said nothing for {seconds:g} s")
             more = os.read(self._process.stdout.fileno(), 1 << 16)
             if not more:
-                raise RuntimeError(f"{self.name} ended with status {self._process.wait(END_SECS)}")
+                raise ProcessFailed(f"{self.name} ended with status {self._process.wait(END_SECS)}")
             self._rest += more
         line, _, self._rest = self._rest.partition(b"\n")
         return json.loads(line)

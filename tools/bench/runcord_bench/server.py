@@ -19,7 +19,7 @@ from runcord.client import Client
 from runcord.clock import monotonic
 from runcord.sql import load
 from runcord_bench import product
-from runcord_bench.process import Process, pause, running
+from runcord_bench.process import Process, ProcessFailed, pause, running
 
 LEDGER = load("runcord.sql", "queries/ledger.sql")
 
@@ -75,7 +75,7 @@ def _wait_until_ready(process: Process, log: Path) -> str:
         if base_url is not None and _is_ready(base_url):
             return base_url
         pause(0.05)
-    raise RuntimeError(f"the server did not become ready: {log.read_text()[-2000:]}")
+    raise ProcessFailed(f"the server did not become ready: {log.read_text()[-2000:]}")
 
 
 def _base_url(log: Path) -> str | None:
