@@ -93,6 +93,14 @@ class Workers:
             self.alive[worker_id] = _start(command, log, stdin=subprocess.PIPE, env=environment)
         return worker_id
 
+    def freeze(self, worker_id: str) -> None:
+        """Stop one where it is, so that what it does is still the same when it has been looked at."""
+        self.alive[worker_id].send_signal(signal.SIGSTOP)
+
+    def thaw(self, worker_id: str) -> None:
+        """Let a frozen one go on."""
+        self.alive[worker_id].send_signal(signal.SIGCONT)
+
     def kill(self, worker_id: str) -> int:
         """Kill one with SIGKILL, which it cannot notice, and return the process id that it had."""
         process = self.alive.pop(worker_id)
@@ -125,6 +133,7 @@ def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
     for process in processes:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGCONT)  # one that is frozen would not hear
     for process in processes:
         try:
             process.wait(STOP_SECS)
