@@ -25,7 +25,7 @@ class Display:
         self._moving = console.is_terminal and not os.environ.get("NO_COLOR")
         self._begun = clock.monotonic()
         self._next_line = self._begun + LINE_SECS
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        columns = (BarColumn(bar_width=16), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console, disable=not self._moving)
         self._task = self._progress.add_task("", total=None)
 
