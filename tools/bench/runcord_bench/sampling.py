@@ -53,20 +53,21 @@ def in_turn(rounds: int, sides: Mapping[str, Callable[[], Sample]]) -> dict[str,
 
 
 def figure(samples: Sequence[Sample]) -> Figure:
-    """Return the medians over samples, of the rates and of each percentile."""
+    """Return the medians over samples, of the rates and of each percentile, and the longest time of all."""
     rates = [sample.rate for sample in samples if sample.rate is not None]
     timed = [sorted(sample.latencies) for sample in samples if sample.latencies]
+    percentiles = {
+        f"p{percent}": 1000 * statistics.median(percentile(ordered, percent) for ordered in timed)
+        for percent in (50, 99)
+        if timed
+    }
     return Figure(
         rate=statistics.median(rates) if rates else None,
         low=min(rates, default=None),
         high=max(rates, default=None),
         samples=len(samples),
         latencies=sum(len(sample.latencies) for sample in samples),
-        percentiles_ms={
-            f"p{percent}": 1000 * statistics.median(percentile(ordered, percent) for ordered in timed)
-            for percent in (50, 99)
-            if timed
-        },
+        percentiles_ms=percentiles | ({"max": 1000 * max(ordered[-1] for ordered in timed)} if timed else {}),
     )
 
 
