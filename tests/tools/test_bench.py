@@ -65,7 +65,7 @@ def test_the_json_has_the_documented_members(quick_appends: tuple[dict[str, Any]
         assert set(line) == documented("`lines[]`")
         for side in (line["product"], line["floor"], line["peer"]):
             if side is not None:
-                assert set(side) | {"p50", "p99"} == documented("`product`, `floor`, `peer`")
+                assert set(side) | {"p50", "p99", "max"} == documented("`product`, `floor`, `peer`")
     assert all(set(check) == documented("`checks[]`") for check in appends["checks"])
 
 

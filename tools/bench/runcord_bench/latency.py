@@ -10,6 +10,7 @@ import psycopg
 
 from runcord.client import AsyncClient
 from runcord.clock import monotonic
+from runcord.queue.desk import RECHECK_SECS
 from runcord.worker import Worker
 from runcord_bench import floor
 from runcord_bench.database import Databases
@@ -47,7 +48,10 @@ def measure(databases: Databases, effort: Effort) -> Report:
         for side in sides.values():
             side(_WARM_UP_TRIGGERS)
         figures = in_turn(effort.rounds, {name: lambda side=side: side(each) for name, side in sides.items()})
-    return Report([Line("idle trigger to handler entered", **figures)], [_all_there(figures, effort.rounds * each)])
+    return Report(
+        [Line("idle trigger to handler entered", **figures)],
+        [_all_there(figures, effort.rounds * each), _woken(figures["product"])],
+    )
 
 
 async def _product(server: Server, worker: Process, triggers: int) -> Sample:
@@ -88,6 +92,15 @@ def _floor(conn: psycopg.Connection[tuple[int]], worker: Process, triggers: int)
         )
         pause(_REST_SECS)
     return Sample(None, latencies)
+
+
+def _woken(product: Figure) -> Check:
+    longest = product.percentiles_ms["max"] / 1000
+    return Check(
+        what="no wake-up was lost: no run waited until a waiting worker looked of its own accord",
+        found=f"the longest way took {longest:.3f} s, who waits looks every {RECHECK_SECS:g} s",
+        passed=longest < RECHECK_SECS * 0.8,
+    )
 
 
 def _all_there(figures: dict[str, Figure], triggers: int) -> Check:
