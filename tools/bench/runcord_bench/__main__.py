@@ -37,7 +37,7 @@ def main() -> int:
     reports: dict[str, Report] = {}
     try:
         with open_databases(options.dsn) as databases:
-            found = conditions(databases.admin_dsn, effort)
+            found = conditions(databases.dsn, effort)
             print_conditions(found)
             for name in options.only:
                 signal.alarm(effort.limit_secs)
@@ -50,7 +50,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("Interrupted; everything that was started is stopped.", file=sys.stderr)
         return 130
-    except (RuncordError, ProcessFailed, TimeoutError, psycopg.OperationalError) as error:
+    except (RuncordError, ProcessFailed, TimeoutError, psycopg.Error) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     if options.json is not None:

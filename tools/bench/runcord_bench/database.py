@@ -18,8 +18,12 @@ from runcord.ids import new_id
 
 @dataclass
 class Databases:
-    """Databases for the sides of benchmarks, on one server."""
+    """Databases for the sides of benchmarks, on one server.
 
+    `dsn` is who uses them, as the product connects; `admin_dsn` who makes and drops them, perhaps the same.
+    """
+
+    dsn: str
     admin_dsn: str
     _made: list[str] = field(default_factory=list[str])
 
@@ -27,9 +31,11 @@ class Databases:
         """Create an empty database and return its DSN."""
         # Named anew each time: two runs may share a server.
         name = new_id(f"runcord_bench_{purpose}")
-        self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        with psycopg.connect(self.dsn) as conn:
+            owner = sql.Identifier(conn.info.user)
+        self._execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), owner))
         self._made.append(name)
-        return make_conninfo(self.admin_dsn, dbname=name)
+        return make_conninfo(self.dsn, dbname=name)
 
     def drop_all(self) -> None:
         """Drop what was created."""
@@ -49,7 +55,7 @@ def open_databases(dsn: str | None) -> Iterator[Databases]:
         ConfigurationError: the server would lose acknowledged commits: what it can do is of no interest.
     """
     if dsn is not None:
-        with _checked(dsn) as databases:
+        with _checked(dsn, dsn) as databases:
             yield databases
         return
     with ExitStack() as stack:
@@ -61,14 +67,14 @@ def open_databases(dsn: str | None) -> Iterator[Databases]:
         server.start()
         stack.callback(shutil.rmtree, server.home, ignore_errors=True)
         stack.callback(server.stop)
-        yield stack.enter_context(_checked(server.dsn))
+        yield stack.enter_context(_checked(server.dsn, server.administrator_dsn))
 
 
 @contextmanager
-def _checked(dsn: str) -> Iterator[Databases]:
+def _checked(dsn: str, admin_dsn: str) -> Iterator[Databases]:
     with psycopg.connect(dsn, autocommit=True) as conn:
         check_durability(conn, allow_unsafe=False)
-    databases = Databases(dsn)
+    databases = Databases(dsn, admin_dsn)
     try:
         yield databases
     finally:
