@@ -4,7 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from runcord.logs import configure_logging
 from runcord.testing.postgres import TestServer
+
+# As a server logs: its own default renders the local variables of every traceback, which takes seconds.
+configure_logging("warning", "json")
 
 
 @pytest.fixture(scope="session")

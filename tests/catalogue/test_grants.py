@@ -5,29 +5,21 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import errors, sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg import errors
 
+from runcord.embedded.cluster import ROLE
 from runcord.sql import apply_schema, migrate
 from runcord.testing.ledger import PROJECT, Entry, append, open_project
 from runcord.testing.postgres import TestServer
-
-OWNER = "runcord_owner"
 
 
 @pytest.fixture(params=[apply_schema, migrate], ids=["schema", "migrations"])
 def owned(postgres: TestServer, request: pytest.FixtureRequest) -> Iterator[psycopg.Connection[Any]]:
     """A connection as the ordinary role that built the database, which holds one event."""
     dsn = postgres.create_database()
+    request.param(dsn)
+    open_project(dsn)
     with psycopg.connect(dsn, autocommit=True) as conn:
-        if conn.execute("select from pg_roles where rolname = %s", (OWNER,)).fetchone() is None:
-            conn.execute(sql.SQL("create role {}").format(sql.Identifier(OWNER)))
-        database = str(conninfo_to_dict(dsn)["dbname"])
-        conn.execute(sql.SQL("alter database {} owner to {}").format(sql.Identifier(database), sql.Identifier(OWNER)))
-    as_owner = make_conninfo(dsn, options=f"-c role={OWNER}")
-    request.param(as_owner)
-    open_project(as_owner)
-    with psycopg.connect(as_owner, autocommit=True) as conn:
         append(conn, Entry("run_a", 1))
         yield conn
     postgres.drop_database(dsn)
@@ -36,7 +28,7 @@ def owned(postgres: TestServer, request: pytest.FixtureRequest) -> Iterator[psyc
 def test_the_owner_is_no_superuser_and_owns_the_events(owned: psycopg.Connection[Any]) -> None:
     assert owned.execute(
         "select current_user::text, tableowner::text from pg_tables where tablename = 'events'"
-    ).fetchone() == (OWNER, OWNER)
+    ).fetchone() == (ROLE, ROLE)
     assert owned.execute("select rolsuper from pg_roles where rolname = current_user").fetchone() == (False,)
 
 

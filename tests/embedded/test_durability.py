@@ -3,6 +3,7 @@ import pytest
 
 from runcord.embedded import check_durability
 from runcord.errors import ConfigurationError
+from runcord.testing.postgres import as_superuser
 
 
 def test_a_durable_server_passes(durable_postgres) -> None:
@@ -31,7 +32,7 @@ def test_a_setting_of_the_session_alone_counts(durable_postgres) -> None:
 
 
 def test_alter_system_cannot_switch_durability_off_under_us(durable_postgres) -> None:
-    with psycopg.connect(durable_postgres.dsn, autocommit=True) as connection:
+    with psycopg.connect(as_superuser(durable_postgres.dsn), autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("SELECT pg_reload_conf()")
         connection.execute("ALTER SYSTEM RESET fsync")

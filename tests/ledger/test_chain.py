@@ -1,7 +1,7 @@
 """The chain of digests: what was written verifies, and no edit goes unseen."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ import pytest
 from runcord.errors import NotFound
 from runcord.ledger.chain import Link, Verification, digest, genesis, verify
 from runcord.testing.ledger import PROJECT, Entry, append, open_project
+from runcord.testing.postgres import as_superuser
 
 EVENTS = 6
 
@@ -117,6 +118,13 @@ def forge(conn: psycopg.Connection[Any], position: int) -> None:
         "insert into events values (%s, %s, 'run_forged', 1, %s, 't', to_timestamp(0), '{}', '{}', sha256(''))",
         (PROJECT, position, UUID(int=1)),
     )
+
+
+@pytest.fixture
+def conn(ledger: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of the superuser: nobody else can tamper."""
+    with psycopg.connect(as_superuser(ledger), autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture

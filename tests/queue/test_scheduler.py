@@ -13,6 +13,7 @@ from runcord.run import commands as c
 from runcord.run.commands import Claim
 from runcord.run.state import Run
 from runcord.run.status import Status
+from runcord.testing.postgres import as_superuser
 from runcord.testing.project import Project, in_project, open_project
 
 
@@ -20,7 +21,7 @@ async def set_time(project: Project, seconds: float) -> None:
     """Set the ledger's clock to `seconds` from now, for all sessions of the database that begin after this."""
     then = (utc_now() + timedelta(seconds=seconds)).isoformat()
     project.committer.close()
-    with psycopg.connect(project.dsn, autocommit=True) as conn:
+    with psycopg.connect(as_superuser(project.dsn), autocommit=True) as conn:
         name = conn.info.dbname
         conn.execute(f"alter database \"{name}\" set runcord.now = '{then}'".encode())
     project.committer.start()

@@ -10,7 +10,12 @@ from runcord.embedded.binaries import Binaries
 from runcord.embedded.location import Location
 from runcord.errors import ConfigurationError, Unavailable
 
+ADMINISTRATOR = "runcord_admin"
+"""The superuser: makes the database and its owner, nothing else."""
+
 ROLE = "runcord"
+"""The owner of the database, whom the server connects as. Not a superuser, so that what is not granted to it, like
+editing history, really is refused."""
 
 
 def ensure_cluster(location: Location, binaries: Binaries, *, sync: bool) -> None:
@@ -50,7 +55,7 @@ def _initdb(binaries: Binaries, data: Path, *, sync: bool) -> list[str | Path]:
         "--encoding=UTF8",
         *locale,
         "--data-checksums",
-        f"--username={ROLE}",
+        f"--username={ADMINISTRATOR}",
         "--auth-local=trust",  # the socket's directory is the guard
         "--auth-host=reject",
         *([] if sync else ["--no-sync"]),

@@ -22,7 +22,7 @@ from psycopg.conninfo import make_conninfo
 from runcord import clock
 from runcord.embedded.account import run_as
 from runcord.embedded.binaries import Binaries, copy_binaries, find_binaries
-from runcord.embedded.cluster import ROLE, ensure_cluster
+from runcord.embedded.cluster import ADMINISTRATOR, ROLE, ensure_cluster
 from runcord.embedded.durability import check_durability
 from runcord.embedded.location import PORT, RELOCATED, Location, locate
 from runcord.embedded.lock import StateLock
@@ -138,6 +138,11 @@ class EmbeddedPostgres:
         return self._dsn(DATABASE)
 
     @property
+    def administrator_dsn(self) -> str:
+        """The same database as its superuser: for tests, and for repairs by hand."""
+        return self._dsn(DATABASE, ADMINISTRATOR)
+
+    @property
     def home(self) -> Path:
         """The directory of the data and the log: `pg` in the state directory, unless it had to be relocated."""
         return self._located().home
@@ -177,14 +182,17 @@ class EmbeddedPostgres:
         self._held.callback(lock.release)
 
     def _ensure_database(self) -> None:
-        with psycopg.connect(self._dsn("postgres"), autocommit=True) as connection:
+        role, database = sql.Identifier(ROLE), sql.Identifier(DATABASE)
+        with psycopg.connect(self._dsn("postgres", ADMINISTRATOR), autocommit=True) as connection:
+            if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() is None:
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
             if connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+                connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, role))
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             check_durability(connection, allow_unsafe=self._allow_unsafe)
 
-    def _dsn(self, database: str) -> str:
-        return make_conninfo(host=str(self._located().sockets), port=PORT, user=ROLE, dbname=database)
+    def _dsn(self, database: str, user: str = ROLE) -> str:
+        return make_conninfo(host=str(self._located().sockets), port=PORT, user=user, dbname=database)
 
     def _located(self) -> Location:
         if self._location is None:

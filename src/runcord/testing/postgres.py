@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from runcord.embedded.cluster import ADMINISTRATOR, ROLE
 from runcord.embedded.supervisor import EmbeddedPostgres
 
 # What makes tests fast and data mortal.
@@ -57,7 +58,7 @@ class TestServer:
         Nobody may be connected to the template meanwhile.
         """
         name = f"test_{next(self._numbers)}"
-        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+        statement = sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(ROLE))
         if template is not None:
             source = sql.Identifier(_database(template))
             statement += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(source)
@@ -83,7 +84,7 @@ class TestServer:
         self.close()
 
     def _execute(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
+        with psycopg.connect(self._server.administrator_dsn, autocommit=True) as connection:
             connection.execute(statement)
 
 
@@ -99,6 +100,11 @@ def directory_for_throwaway_files() -> Path:
         if found.f_bavail * found.f_frsize >= _ROOM_BYTES and not found.f_flag & os.ST_NOEXEC:
             return memory
     return Path(tempfile.gettempdir())
+
+
+def as_superuser(dsn: str) -> str:
+    """Return the DSN of the same database for the superuser, who may do what the server's own role may not."""
+    return make_conninfo(dsn, user=ADMINISTRATOR)
 
 
 def _database(dsn: str) -> str:
