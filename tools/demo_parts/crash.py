@@ -9,7 +9,8 @@ from demo_parts.round import MAX_ATTEMPTS, Round
 from runcord.client import Client, Run, RunStats
 
 SHARE = 0.3
-"""The share of the round's runs that must have finished before."""
+HEAD_START = 30
+"""Which share of the round's runs must have finished before, and how many fewer will do: a small round is over soon."""
 
 SETTLE_SECS = 0.2
 """How long what a frozen worker has sent before may take to be carried out."""
@@ -33,7 +34,7 @@ class Crash:
     def step(self, stats: RunStats) -> None:
         """Do it, if it is time and not done; call it again and again."""
         before = self._round.before.finished
-        if self._done or stats.finished - before < SHARE * (stats.total - before):
+        if self._done or stats.finished - before < SHARE * (stats.total - before) - HEAD_START:
             return
         working = Counter(run.worker_id for run in self._executing() if run.worker_id in self._workers.alive)
         for victim, _ in working.most_common(1):
