@@ -144,9 +144,7 @@ def test_a_place_that_cannot_be_written_is_named(root: Path, path: Path) -> None
     assert str(venv) in refusal(start(root, path, environment={"RUNCORD_VENV": str(venv)}))
 
 
-def test_an_environment_of_another_python_than_the_one_named_is_refused(
-    root: Path, path: Path, installs: Path
-) -> None:
+def test_an_environment_of_another_python_than_the_one_named_is_refused(root: Path, path: Path, installs: Path) -> None:
     executable(root / ".venv" / "bin" / "python", f'echo "{root}/.venv"; echo 3.99')
 
     line = refusal(start(root, path, environment={"RUNCORD_PYTHON": str(path / "python3")}))

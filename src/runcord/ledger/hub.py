@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 @dataclass
 class _Ledger:
     position: int = 0
-    ready_position: int = 0
+    signals: int = 0
     readers: set["asyncio.Future[None]"] = field(default_factory=set["asyncio.Future[None]"])
     takers: deque["asyncio.Future[None]"] = field(default_factory=deque["asyncio.Future[None]"])
 
@@ -32,10 +32,10 @@ class Hub:
         ledger = self._ledgers.get(project_id)
         return 0 if ledger is None else ledger.position
 
-    def ready_position(self, project_id: str) -> int:
-        """Return the furthest position known here at which runs may have become claimable."""
+    def signals(self, project_id: str) -> int:
+        """Return how often it was said that runs may have become claimable."""
         ledger = self._ledgers.get(project_id)
-        return 0 if ledger is None else ledger.ready_position
+        return 0 if ledger is None else ledger.signals
 
     def advance(self, project_id: str, position: int, ready: int) -> None:
         """Say that a ledger has reached `position`, and that about `ready` more runs may be claimed."""
@@ -45,7 +45,7 @@ class Hub:
             _wake(ledger.readers)
             ledger.readers.clear()
         if ready > 0:
-            ledger.ready_position = max(ledger.ready_position, position)
+            ledger.signals += 1
         while ready > 0 and ledger.takers:
             taker = ledger.takers.popleft()
             if not taker.done():

@@ -48,12 +48,13 @@ class ClaimDesk:
         """
         deadline = monotonic() + wait_secs
         while True:
+            signals = self._hub.signals(project_id)
             committed = await self._claim(project_id, claim)
             left = deadline - monotonic()
             if committed.value or left <= 0:
                 return committed
-            # A run that became claimable since the claim looked has woken nobody here: look again at once.
-            if self._hub.ready_position(project_id) <= committed.position:
+            # What became claimable while the claim was under way (in its own group, even) woke nobody here.
+            if self._hub.signals(project_id) == signals:
                 await self._stand_in_line(project_id, min(left, RECHECK_SECS))
 
     async def give_back(self, project_id: str, context: Context, claimed: Sequence[ClaimedRun]) -> None:

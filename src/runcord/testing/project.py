@@ -29,8 +29,13 @@ from runcord_projections.run_view import RunView
 CONTEXT = Context(actor="test")
 
 
-def open_committer(dsn: str, *, writers: int = 2, on_commit: CommitListener | None = None) -> Committer:
-    """Return a started committer with the views and projections that a server gives it; close it."""
+def open_committer(
+    dsn: str, *, writers: int = 2, on_commit: CommitListener | None = None, started: bool = True
+) -> Committer:
+    """Return a committer with the views and projections that a server gives it; close it.
+
+    One that is not started yet takes commands, and executes those that wait as one group when it is.
+    """
     committer = Committer(
         dsn,
         views=(RunView(), JobView()),
@@ -38,7 +43,8 @@ def open_committer(dsn: str, *, writers: int = 2, on_commit: CommitListener | No
         writers=writers,
         on_commit=on_commit,
     )
-    committer.start()
+    if started:
+        committer.start()
     return committer
 
 
