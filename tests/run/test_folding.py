@@ -1,6 +1,6 @@
 """The fold: total, pure, and without leftovers."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -116,7 +116,6 @@ def test_an_altered_run_is_what_replace_would_make_of_it():
     changes = {"status": Status.PAUSED, "version": 9, "tags": {"a": "b"}}
     altered = run.altered(**changes)
     assert altered == replace(run, **changes)
-    assert list(altered.__dict__) == [field.name for field in fields(Run)]
     assert (run.status, run.version, run.tags) == (Status.EXECUTING, 3, None)
     assert run.altered() == run
 

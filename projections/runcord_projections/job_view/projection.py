@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from runcord.job.events import Event
 from runcord.job.evolve import evolve
 from runcord.job.state import Job
+from runcord.ledger.arrays import Bigints, Booleans, Bytes, Integers, Texts
 from runcord.ledger.mapper import Codec
 from runcord.ledger.view import Change, Statement
 from runcord.recorded import Recorded
@@ -24,7 +25,7 @@ class JobView:
 
     def load(self, project_id: str, stream_ids: Sequence[str]) -> Statement:
         """Return the query for the states of some jobs."""
-        return SQL["load"], {"project_id": project_id, "job_ids": list(stream_ids)}
+        return SQL["load"], {"project_id": project_id, "job_ids": Texts(stream_ids)}
 
     def decode(self, stored: bytes) -> Job:
         """Return the job that was stored."""
@@ -44,16 +45,16 @@ class JobView:
             SQL["save"],
             {
                 "project_id": project_id,
-                "job_ids": [job.job_id for job in jobs],
-                "versions": [job.version for job in jobs],
-                "positions": [change.recorded[-1].position for change in changed],
-                "created_positions": [change.recorded[0].position for change in changed],
-                "slugs": [job.settings.slug for job in jobs],
-                "deleted": [job.deleted for job in jobs],
-                "enabled": [job.settings.enabled for job in jobs],
-                "max_concurrency": [job.settings.max_concurrency for job in jobs],
-                "max_concurrency_per_key": [job.settings.max_concurrency_per_key for job in jobs],
-                "version_policies": [job.settings.version_policy for job in jobs],
-                "states": [CODEC.encode(job) for job in jobs],
+                "job_ids": Texts(job.job_id for job in jobs),
+                "versions": Integers(job.version for job in jobs),
+                "positions": Bigints(change.recorded[-1].position for change in changed),
+                "created_positions": Bigints(change.recorded[0].position for change in changed),
+                "slugs": Texts(job.settings.slug for job in jobs),
+                "deleted": Booleans(job.deleted for job in jobs),
+                "enabled": Booleans(job.settings.enabled for job in jobs),
+                "max_concurrency": Integers(job.settings.max_concurrency for job in jobs),
+                "max_concurrency_per_key": Integers(job.settings.max_concurrency_per_key for job in jobs),
+                "version_policies": Texts(job.settings.version_policy for job in jobs),
+                "states": Bytes(CODEC.encode(job) for job in jobs),
             },
         )

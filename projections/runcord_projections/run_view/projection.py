@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from runcord.ledger.arrays import Bigints, Booleans, Bytes, Integers, Smallints, Texts, Times
 from runcord.ledger.mapper import Codec, to_json
 from runcord.ledger.view import Change, Statement
 from runcord.recorded import Recorded
@@ -32,7 +33,7 @@ class RunView:
 
     def load(self, project_id: str, stream_ids: Sequence[str]) -> Statement:
         """Return the query for the states of some runs."""
-        return SQL["load"], {"project_id": project_id, "run_ids": list(stream_ids)}
+        return SQL["load"], {"project_id": project_id, "run_ids": Texts(stream_ids)}
 
     def decode(self, stored: bytes) -> Run:
         """Return the run that was stored."""
@@ -51,7 +52,7 @@ class RunView:
             yield SQL["insert"], {"project_id": project_id, **_columns(new), **_fixed_columns(new)}
         if old:
             changed = [any(_holds_payload(r.event) for r in change.recorded) for change in old]
-            yield SQL["update"], {"project_id": project_id, **_columns(old), "new_payloads": changed}
+            yield SQL["update"], {"project_id": project_id, **_columns(old), "new_payloads": Booleans(changed)}
 
 
 def wake_at(run: Run) -> datetime | None:
@@ -71,29 +72,29 @@ def _columns(changes: Sequence[Change]) -> dict[str, list[Any]]:
     runs: list[Run] = [change.after for change in changes]
     documents = [_documents(change) for change in changes]
     return {
-        "run_ids": [run.run_id for run in runs],
-        "versions": [run.version for run in runs],
-        "positions": [change.recorded[-1].position for change in changes],
-        "statuses": [str(run.status) for run in runs],
-        "priorities": [run.priority for run in runs],
-        "due_ats": [run.due_at for run in runs],
-        "wake_ats": [wake_at(run) for run in runs],
-        "states": [CODEC.encode(run) for run in runs],
-        "payloads": [payload for payload, _ in documents],
-        "results": [result for _, result in documents],
+        "run_ids": Texts(run.run_id for run in runs),
+        "versions": Integers(run.version for run in runs),
+        "positions": Bigints(change.recorded[-1].position for change in changes),
+        "statuses": Texts(str(run.status) for run in runs),
+        "priorities": Smallints(run.priority for run in runs),
+        "due_ats": Times(run.due_at for run in runs),
+        "wake_ats": Times(wake_at(run) for run in runs),
+        "states": Bytes(CODEC.encode(run) for run in runs),
+        "payloads": Bytes(payload for payload, _ in documents),
+        "results": Bytes(result for _, result in documents),
     }
 
 
 def _fixed_columns(changes: Sequence[Change]) -> dict[str, list[Any]]:
     runs: list[Run] = [change.after for change in changes]
     return {
-        "created_positions": [change.recorded[0].position for change in changes],
-        "job_ids": [run.job_id for run in runs],
-        "queues": [run.queue for run in runs],
-        "concurrency_keys": [run.concurrency_key for run in runs],
-        "parent_run_ids": [run.parent_run_id for run in runs],
-        "batch_ids": [run.batch_id for run in runs],
-        "triggered_bys": [run.triggered_by for run in runs],
+        "created_positions": Bigints(change.recorded[0].position for change in changes),
+        "job_ids": Texts(run.job_id for run in runs),
+        "queues": Texts(run.queue for run in runs),
+        "concurrency_keys": Texts(run.concurrency_key for run in runs),
+        "parent_run_ids": Texts(run.parent_run_id for run in runs),
+        "batch_ids": Texts(run.batch_id for run in runs),
+        "triggered_bys": Texts(run.triggered_by for run in runs),
     }
 
 

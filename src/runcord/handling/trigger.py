@@ -11,6 +11,7 @@ from runcord.handling.schema import check_payload
 from runcord.job.state import Job
 from runcord.ledger.transaction import Context, Plan, Transaction
 from runcord.run import events as e
+from runcord.run.build import build
 from runcord.run.decide import MAX_TAGS
 from runcord.run.retry import RetryPolicy
 from runcord.run.state import Run
@@ -86,9 +87,7 @@ class TriggerRuns:
             found = idempotency.find(tx, job.job_id, key, request.fingerprint)
             if found is not None:
                 return Triggering(tx.state(found), idempotency_hit=True)
-        facts = triggered(job, request, tx.at, self.triggered_by, self.context.actor)
-        if self.batch_id is not None:
-            facts = replace(facts, batch_id=self.batch_id)
+        facts = triggered(job, request, tx.at, self.triggered_by, self.context.actor, self.batch_id)
         run: Run = tx.create(request.run_id, facts)
         if key is not None:
             assert facts.idempotency_expires_at is not None
@@ -117,7 +116,9 @@ def require_enabled(job: Job) -> None:
         raise JobDisabled(f"the job {job.settings.slug!r} is disabled; enable it to trigger runs")
 
 
-def triggered(job: Job, request: TriggerRequest, at: datetime, triggered_by: str, actor: str) -> e.Triggered:
+def triggered(
+    job: Job, request: TriggerRequest, at: datetime, triggered_by: str, actor: str, batch_id: str | None = None
+) -> e.Triggered:
     """Return the facts of a new run: what the request says, over what the job says."""
     settings = job.settings
     tags = {**(settings.tags or {}), **(request.tags or {})}
@@ -129,28 +130,30 @@ def triggered(job: Job, request: TriggerRequest, at: datetime, triggered_by: str
         due_at = at + timedelta(seconds=request.delay_secs)
     key = request.idempotency_key
     life = timedelta(seconds=request.idempotency_ttl_secs)
-    return e.Triggered(
-        job_id=job.job_id,
-        job_slug=settings.slug,
-        job_version=job.version,
-        triggered_by=triggered_by,
-        policy=policy_of(job, request.overrides),
-        queue=settings.queue_name,
-        payload=request.payload,
-        priority=request.priority,
-        due_at=due_at if due_at is not None and due_at > at else None,
-        ttl_secs=request.ttl_secs if request.ttl_secs is not None else settings.run_ttl_secs,
-        tags=tags or None,
-        metadata=metadata or None,
-        concurrency_key=request.concurrency_key,
-        idempotency_key=key,
-        idempotency_fingerprint=None if key is None else request.fingerprint,
-        idempotency_expires_at=None if key is None else at + life,
-        parent_run_id=request.parent_run_id,
-        overrides=request.overrides or None,
-        debug_mode=request.debug_mode,
-        created_by=actor,
-    )
+    members = {
+        "job_id": job.job_id,
+        "job_slug": settings.slug,
+        "job_version": job.version,
+        "triggered_by": triggered_by,
+        "policy": policy_of(job, request.overrides),
+        "queue": settings.queue_name,
+        "payload": request.payload,
+        "priority": request.priority,
+        "due_at": due_at if due_at is not None and due_at > at else None,
+        "ttl_secs": request.ttl_secs if request.ttl_secs is not None else settings.run_ttl_secs,
+        "tags": tags or None,
+        "metadata": metadata or None,
+        "concurrency_key": request.concurrency_key,
+        "idempotency_key": key,
+        "idempotency_fingerprint": None if key is None else request.fingerprint,
+        "idempotency_expires_at": None if key is None else at + life,
+        "parent_run_id": request.parent_run_id,
+        "batch_id": batch_id,
+        "overrides": request.overrides or None,
+        "debug_mode": request.debug_mode,
+        "created_by": actor,
+    }
+    return build(e.Triggered, {name: value for name, value in members.items() if value is not None})
 
 
 def policy_of(job: Job, overrides: Mapping[str, Any] | None) -> RetryPolicy:

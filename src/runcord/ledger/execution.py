@@ -12,6 +12,7 @@ from psycopg import errors as pg
 from runcord.clock import monotonic
 from runcord.errors import InternalError, NotFound, RuncordError, Unavailable
 from runcord.faults import fault_point
+from runcord.ledger.arrays import Bytes, Integers, Texts, Uuids
 from runcord.ledger.database import connect_writer
 from runcord.ledger.mapper import encode
 from runcord.ledger.transaction import Handler, Plan, Row, Transaction, by_view
@@ -216,12 +217,12 @@ class Executor:
         append = {
             "project_id": tx.project_id,
             "at": tx.at,
-            "stream_ids": [recorded.stream_id for recorded in tx.events],
-            "versions": [recorded.version for recorded in tx.events],
-            "event_ids": tx.event_ids,
-            "types": [recorded.event.TYPE for recorded in tx.events],
-            "data": [encode(recorded.event) for recorded in tx.events],
-            "metadata": tx.metadata,
+            "stream_ids": Texts(recorded.stream_id for recorded in tx.events),
+            "versions": Integers(recorded.version for recorded in tx.events),
+            "event_ids": Uuids(tx.event_ids),
+            "types": Texts(recorded.event.TYPE for recorded in tx.events),
+            "data": Bytes(encode(recorded.event) for recorded in tx.events),
+            "metadata": Bytes(tx.metadata),
         }
         derived = (s for projection in self._projections for s in projection.save(tx.project_id, changes))
         return [(SQL["append"], append), *derived]

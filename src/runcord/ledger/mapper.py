@@ -67,9 +67,10 @@ def _holds_dataclass(hint: Any) -> bool:
 
 def _compact(value: Any) -> dict[str, Any]:
     shape = _shape(value.__class__)
-    defaults = shape.defaults
-    # Most fields hold the very object that is their default, mostly None: `is not` settles those at once.
-    members = {n: v for n, v in value.__dict__.items() if v is not (default := defaults[n]) and v != default}
+    get = value.__dict__.get
+    # In the order of the fields, however the value was made. Most fields are unset, or hold the very object that is
+    # their default, mostly None: `is not` settles those at once.
+    members = {n: v for n, d in shape.defaults.items() if (v := get(n, d)) is not d and v != d}
     for name in shape.nested:
         if name in members:
             members[name] = _compact(members[name])

@@ -7,6 +7,7 @@ with the attempt, and one that runs out becomes an event (`queue.scheduler`).
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from runcord.ledger.arrays import Integers, Texts, Times
 from runcord.ledger.view import Change, Statement
 from runcord.run.state import Run
 from runcord.sql import load
@@ -22,21 +23,21 @@ class Leases:
         granted = [change for change in changes if isinstance(change.after, Run) and _begins(change)]
         ended = [change for change in changes if isinstance(change.after, Run) and _ends(change)]
         if ended:
-            yield SQL["end_leases"], {"project_id": project_id, "run_ids": [c.stream_id for c in ended]}
+            yield SQL["end_leases"], {"project_id": project_id, "run_ids": Texts(c.stream_id for c in ended)}
         if granted:
             runs: list[Run] = [change.after for change in granted]
             yield (
                 SQL["grant_leases"],
                 {
                     "project_id": project_id,
-                    "run_ids": [run.run_id for run in runs],
-                    "fences": [run.fence for run in runs],
-                    "attempts": [run.attempt for run in runs],
-                    "worker_ids": [run.worker_id for run in runs],
-                    "job_ids": [run.job_id for run in runs],
-                    "concurrency_keys": [run.concurrency_key for run in runs],
-                    "expires_ats": [_expiry(change) for change in granted],
-                    "timeout_ats": [run.timeout_at for run in runs],
+                    "run_ids": Texts(run.run_id for run in runs),
+                    "fences": Integers(run.fence for run in runs),
+                    "attempts": Integers(run.attempt for run in runs),
+                    "worker_ids": Texts(run.worker_id for run in runs),
+                    "job_ids": Texts(run.job_id for run in runs),
+                    "concurrency_keys": Texts(run.concurrency_key for run in runs),
+                    "expires_ats": Times(_expiry(change) for change in granted),
+                    "timeout_ats": Times(run.timeout_at for run in runs),
                 },
             )
 

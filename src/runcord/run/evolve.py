@@ -10,6 +10,7 @@ from typing import Any
 
 from runcord.recorded import Recorded
 from runcord.run import events as e
+from runcord.run.build import build
 from runcord.run.deadline import later
 from runcord.run.state import Run, Wait
 from runcord.run.status import Status
@@ -30,41 +31,50 @@ def evolve_all(run: Run | None, history: Iterable[Recorded[e.Event]]) -> Run | N
     return run
 
 
+_AS_TRIGGERED = (
+    "job_id",
+    "job_slug",
+    "job_version",
+    "triggered_by",
+    "policy",
+    "queue",
+    "created_by",
+    "priority",
+    "ttl_secs",
+    "tags",
+    "metadata",
+    "overrides",
+    "concurrency_key",
+    "idempotency_key",
+    "parent_run_id",
+    "parent_waits",
+    "batch_id",
+    "continuation_of",
+    "lineage_depth",
+    "replay_of",
+    "replay_checkpoint",
+    "debug_mode",
+)
+"""What a run has from its trigger under the same name."""
+
+
 def _born(event: e.Triggered, recorded: Recorded[e.Event]) -> Run:
-    due_at = max(event.due_at or recorded.at, recorded.at)
-    return Run(
-        run_id=recorded.stream_id,
-        version=recorded.version,
-        status=Status.DELAYED if due_at > recorded.at else Status.QUEUED,
-        job_id=event.job_id,
-        job_slug=event.job_slug,
-        job_version=event.job_version,
-        triggered_by=event.triggered_by,
-        policy=event.policy,
-        created_at=recorded.at,
-        updated_at=recorded.at,
-        due_at=due_at,
-        queue=event.queue,
-        created_by=event.created_by,
-        priority=event.priority,
-        scheduled_at=event.due_at,
-        ttl_secs=event.ttl_secs,
-        expires_at=_later(due_at, event.ttl_secs),
-        tags=event.tags,
-        metadata=event.metadata,
-        overrides=event.overrides,
-        concurrency_key=event.concurrency_key,
-        idempotency_key=event.idempotency_key,
-        parent_run_id=event.parent_run_id,
-        parent_waits=event.parent_waits,
-        batch_id=event.batch_id,
-        continuation_of=event.continuation_of,
-        lineage_depth=event.lineage_depth,
-        replay_of=event.replay_of,
-        replay_checkpoint=event.replay_checkpoint,
-        debug_mode=event.debug_mode,
-        payload_version=recorded.version,
-    )
+    at = recorded.at
+    due_at = max(event.due_at or at, at)
+    given = event.__dict__
+    members = {name: given[name] for name in _AS_TRIGGERED if name in given}
+    members |= {
+        "run_id": recorded.stream_id,
+        "version": recorded.version,
+        "status": Status.DELAYED if due_at > at else Status.QUEUED,
+        "created_at": at,
+        "updated_at": at,
+        "due_at": due_at,
+        "scheduled_at": event.due_at,
+        "expires_at": _later(due_at, event.ttl_secs),
+        "payload_version": recorded.version,
+    }
+    return build(Run, members)
 
 
 def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str, Any]:
