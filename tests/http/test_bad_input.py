@@ -29,6 +29,10 @@ MALFORMED = {
     "NaN": b'{"a":NaN}',
     "endless nesting": b'{"a":' + b"[" * DEEP + b"]" * DEEP + b"}",
     "unclosed nesting": b"[" * DEEP,
+    "nesting too deep to be kept": b'{"a":' + b"[" * 128 + b"]" * 128 + b"}",
+    "number that would be rounded": b'{"a":18446744073709551616}',
+    "negative number that would be rounded": b'{"a":[-9223372036854775809]}',
+    "number of many digits": b'{"a":' + b"9" * 5000 + b"}",
     "byte order mark": b"\xef\xbb\xbf{}",
 }
 
@@ -118,6 +122,32 @@ def test_absurd_values_make_no_run(api, dsn, member):
     before = position(dsn)
     assert_refused(api.post(f"/v1/jobs/{job['id']}/trigger", content=b"{" + member + b"}"))
     assert position(dsn) == before
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"[" * 120 + b"18446744073709551615" + b"]" * 120,
+        b'{"a":' * 120 + b"-9223372036854775808" + b"}" * 120,
+        b'"18446744073709551616"',
+        b"0.12345678901234568",
+    ],
+    ids=["lists", "objects", "digits in a string", "fraction"],
+)
+def test_what_is_accepted_is_kept_as_it_is_through_all_of_a_runs_life(api, value):
+    job = api.new_job(max_attempts=2)
+    run = api.post(f"/v1/jobs/{job['id']}/trigger", content=b'{"payload":%s}' % value).json()
+    (claim,) = api.take(run_id=run["id"], start=True)
+    worker = api.speaking_as(claim["run_token"])
+    path = f"/sdk/v1/runs/{run['id']}"
+    assert worker.get(f"{path}/payload").content == value
+    assert worker.post(f"{path}/checkpoint", content=b'{"state":%s}' % value).status_code == 201
+    failure = b'{"error":{"message":"no","details":%s},"retryable":false}' % value
+    assert worker.post(f"{path}/fail", content=failure).status_code == 200
+    history = api.get(f"/v1/runs/{run['id']}/history")
+    assert history.status_code == 200 and history.content.count(value) == 3
+    assert api.get(f"/v1/runs/{run['id']}?version={len(history.json())}").status_code == 200
+    assert api.post(f"/v1/runs/{run['id']}/replay?from_checkpoint=1").json()["payload"] == orjson.loads(value)
 
 
 @pytest.fixture

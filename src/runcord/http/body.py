@@ -1,6 +1,8 @@
-"""Reading request bodies: bounded in size and time, strict JSON, no NULs."""
+"""Reading request bodies: bounded in size, depth and time, strict JSON, nothing that could not be kept as it is."""
 
 import asyncio
+import json
+import re
 from typing import Any, TypeVar
 
 import orjson
@@ -11,6 +13,13 @@ from starlette.requests import ClientDisconnect, Request
 from runcord.errors import Invalid, TooLarge
 
 M = TypeVar("M", bound=BaseModel)
+
+MAX_DEPTH = 128
+"""How deep a body may nest. What is accepted is stored within events and states, which may nest 200 deep to be read."""
+
+_LEAST, _MOST = -(2**63), 2**64 - 1
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_MOST_DIGITS = 20
 
 
 class MalformedJson(Invalid):
@@ -56,8 +65,9 @@ def parse_json(raw: bytes) -> Any:
     """Return the JSON value; nothing at all counts as `{}`.
 
     Raises:
-        MalformedJson: it is no JSON (RFC 8259), nested more than about 1,000 deep, or holds a number no double can.
-        Invalid: a string in it holds NUL, which PostgreSQL cannot keep.
+        MalformedJson: it is no JSON (RFC 8259), or holds a number no double can.
+        Invalid: it nests more than `MAX_DEPTH` deep, a whole number in it does not fit 64 bits and would be rounded,
+            or a string in it holds NUL, which PostgreSQL cannot keep.
     """
     if not raw.strip():
         return {}
@@ -67,7 +77,34 @@ def parse_json(raw: bytes) -> Any:
         raise MalformedJson(f"the body is not valid JSON: {str(error)[:200]}") from error
     if b"\\u0000" in raw and _holds_nul(value):
         raise Invalid("strings must not contain NUL (U+0000): remove it, or encode the data (base64, say)")
+    # Few bodies have brackets enough to be too deep: only those are looked into.
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+        raise Invalid(f"the body nests more than {MAX_DEPTH} deep: flatten it, or send the inner part as a string")
+    if _LONG_NUMBER.search(raw):
+        json.loads(raw, parse_int=_exact)
     return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    layer: list[Any] = [value]
+    for _ in range(levels):
+        inner: list[Any] = []
+        for item in layer:
+            if isinstance(item, dict):
+                inner.extend(item.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+            elif isinstance(item, list):
+                inner.extend(item)  # pyright: ignore[reportUnknownArgumentType]
+        if not inner:
+            return False
+        layer = inner
+    return any(isinstance(item, dict | list) for item in layer)
+
+
+def _exact(digits: str) -> int:
+    number = int(digits) if len(digits) <= _MOST_DIGITS else None
+    if number is None or not _LEAST <= number <= _MOST:
+        raise Invalid("a whole number in the body does not fit 64 bits and would be rounded: send it as a string")
+    return number
 
 
 def _holds_nul(value: Any) -> bool:
