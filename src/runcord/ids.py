@@ -1,6 +1,5 @@
 """Identifiers: a prefix that says what it is, and a UUIDv7 that sorts by creation time."""
 
-import base64
 import secrets
 import uuid
 
@@ -8,10 +7,17 @@ import uuid_utils
 
 _ALPHANUMERICS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
+_DIGITS = _ALPHANUMERICS[:32]
+_PAIRS = tuple(a + b for a in _DIGITS for b in _DIGITS)
+"""Two digits of base 32 for ten bits: the standard library's encoder takes four times as long."""
+
+_SHIFTS = range(120, -1, -10)
+
 
 def new_id(prefix: str) -> str:
     """Return `<prefix>_` and 26 lower-case alphanumerics (the base32hex form of a UUIDv7), sortable by time."""
-    return f"{prefix}_{base64.b32hexencode(uuid_utils.uuid7().bytes)[:26].decode().lower()}"
+    number = uuid_utils.uuid7().int << 2  # 128 bits, and two to fill the last digit
+    return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])}"
 
 
 def new_event_id() -> uuid.UUID:

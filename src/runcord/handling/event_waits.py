@@ -105,9 +105,14 @@ class SendEvent:
         if wait.status == "waiting":
             apply(tx, wait.run_id, c.ReceiveEvent(self.event_key, self.payload))
             return EventWait(self.event_key, wait.run_id, wait.trigger_id, "received", self.payload)
-        if wait.status == "received" and wait.payload == self.payload:
+        if wait.status == "received" and _same(wait.payload, self.payload):
             return wait
         raise Conflict(f"the wait for the event key {self.event_key!r} is over: it was {wait.status}")
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same: to Python, `True` and `1` are equal."""
+    return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(other, option=orjson.OPT_SORT_KEYS)
 
 
 class EventWaits:

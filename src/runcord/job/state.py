@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
 
+from runcord.run.build import build
 from runcord.run.retry import MAX_DELAY_SECS, RetryPolicy, Seconds, Strategy
 
 VersionPolicy = Literal["pin", "latest", "minor"]
@@ -57,14 +58,15 @@ class JobSettings:
     @property
     def retry_policy(self) -> RetryPolicy:
         """What a run of this job may spend."""
-        return RetryPolicy(
-            max_attempts=self.max_attempts,
-            timeout_secs=self.timeout_secs,
-            strategy=self.retry_strategy,
-            initial_delay_secs=self.retry_initial_delay_secs,
-            max_delay_secs=self.retry_max_delay_secs,
-            delays_secs=self.retry_delays_secs,
-        )
+        members = {
+            "max_attempts": self.max_attempts,
+            "timeout_secs": self.timeout_secs,
+            "strategy": self.retry_strategy,
+            "initial_delay_secs": self.retry_initial_delay_secs,
+            "max_delay_secs": self.retry_max_delay_secs,
+            "delays_secs": self.retry_delays_secs,
+        }
+        return build(RetryPolicy, members)
 
 
 SETTING_NAMES = frozenset(f.name for f in fields(JobSettings))

@@ -7,6 +7,7 @@ compact JSON: fields that have their default value are left out, so that history
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
+from operator import gt
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 import orjson
@@ -47,17 +48,20 @@ class Codec(Generic[T]):
 
 @dataclass(frozen=True)
 class _Shape:
-    """What is needed to write a dataclass compactly: the defaults, and which fields hold dataclasses."""
+    """What is needed to write a dataclass compactly: defaults and places of its fields, and which hold dataclasses."""
 
     defaults: Mapping[str, Any]
+    places: Mapping[str, int]
     nested: frozenset[str]
 
 
 @cache
 def _shape(cls: type) -> _Shape:
+    hints = get_type_hints(cls)
     return _Shape(
         defaults={f.name: f.default for f in fields(cls)},
-        nested=frozenset(f.name for f in fields(cls) if _holds_dataclass(get_type_hints(cls)[f.name])),
+        places={f.name: place for place, f in enumerate(fields(cls))},
+        nested=frozenset(f.name for f in fields(cls) if _holds_dataclass(hints[f.name])),
     )
 
 
@@ -67,13 +71,16 @@ def _holds_dataclass(hint: Any) -> bool:
 
 def _compact(value: Any) -> dict[str, Any]:
     shape = _shape(value.__class__)
-    get = value.__dict__.get
-    # In the order of the fields, however the value was made. Most fields are unset, or hold the very object that is
-    # their default, mostly None: `is not` settles those at once.
-    members = {n: v for n, d in shape.defaults.items() if (v := get(n, d)) is not d and v != d}
+    defaults = shape.defaults
+    # Comparing costs more than it looks, and most fields hold, or might hold, None: `is` settles those at once.
+    members = {n: v for n, v in value.__dict__.items() if v is not (d := defaults[n]) and (d is None or v != d)}
     for name in shape.nested:
         if name in members:
             members[name] = _compact(members[name])
+    places = [shape.places[name] for name in members]
+    if any(map(gt, places, places[1:])):
+        # Equal values give equal bytes, in whatever order their fields were set.
+        return dict(sorted(members.items(), key=lambda member: shape.places[member[0]]))
     return members
 
 

@@ -31,12 +31,8 @@ def evolve_all(run: Run | None, history: Iterable[Recorded[e.Event]]) -> Run | N
     return run
 
 
-_AS_TRIGGERED = (
-    "job_id",
-    "job_slug",
-    "job_version",
-    "triggered_by",
-    "policy",
+_FIRST = ("job_id", "job_slug", "job_version", "triggered_by", "policy")
+_THEN = (
     "queue",
     "created_by",
     "priority",
@@ -55,25 +51,28 @@ _AS_TRIGGERED = (
     "replay_checkpoint",
     "debug_mode",
 )
-"""What a run has from its trigger under the same name."""
+"""What a run has from its trigger, under the same names."""
 
 
 def _born(event: e.Triggered, recorded: Recorded[e.Event]) -> Run:
     at = recorded.at
     due_at = max(event.due_at or at, at)
     given = event.__dict__
-    members = {name: given[name] for name in _AS_TRIGGERED if name in given}
-    members |= {
+    # In the order of the fields, as far as it is known here: the mapper writes them in that order.
+    members = {
         "run_id": recorded.stream_id,
         "version": recorded.version,
         "status": Status.DELAYED if due_at > at else Status.QUEUED,
-        "created_at": at,
-        "updated_at": at,
-        "due_at": due_at,
-        "scheduled_at": event.due_at,
-        "expires_at": _later(due_at, event.ttl_secs),
-        "payload_version": recorded.version,
     }
+    members |= {name: given[name] for name in _FIRST if name in given}
+    members |= {"created_at": at, "updated_at": at, "due_at": due_at}
+    members |= {name: given[name] for name in _THEN if name in given}
+    if event.due_at is not None:
+        members["scheduled_at"] = event.due_at
+    if event.ttl_secs is not None:
+        members["expires_at"] = later(due_at, event.ttl_secs)
+    if recorded.version != 1:
+        members["payload_version"] = recorded.version
     return build(Run, members)
 
 

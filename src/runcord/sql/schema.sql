@@ -102,8 +102,10 @@ create index runs_ready on runs (project_id, job_id, priority desc, due_at, crea
 -- The scheduler: what has to be woken next, in all projects.
 create index runs_wake on runs (wake_at) where wake_at is not null;
 create index runs_created on runs (project_id, created_position desc);
-create index runs_status on runs (project_id, status, created_position desc);
-create index runs_job on runs (project_id, job_id, created_position desc);
+-- Lists of what needs somebody's eye. The usual statuses are left out: a run passes through them within moments, and
+-- each index entry is written anew whenever it does.
+create index runs_unusual on runs (project_id, status, created_position desc)
+    where status not in ('queued', 'dequeued', 'executing', 'completed');
 create index runs_children on runs (project_id, parent_run_id, created_position) where parent_run_id is not null;
 create index runs_batch on runs (project_id, batch_id, created_position) where batch_id is not null;
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from runcord.http.models.value import (
     BigCount,
@@ -47,6 +47,8 @@ class DequeueBody(Body):
 class ErrorReport(Body):
     """What went wrong, in the worker's words. Unknown members are kept as details."""
 
+    model_config = ConfigDict(extra="allow")
+
     message: Text
     type: Label | None = None
     stack: Annotated[str, Field(max_length=MAX_STACK)] | None = None
@@ -59,7 +61,11 @@ class ErrorReport(Body):
 
     def failure(self) -> Failure:
         """Return it as the run keeps it."""
-        return Failure(self.message, self.type, self.stack, self.details)
+        details, unknown = self.details, self.model_extra
+        if unknown:
+            known: dict[str, Any] = details if isinstance(details, dict) else {"details": details}  # pyright: ignore[reportUnknownVariableType]
+            details = {**unknown, **known} if details is not None else unknown
+        return Failure(self.message, self.type, self.stack, details)
 
 
 class Settlement(Body):

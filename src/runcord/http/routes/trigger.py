@@ -55,6 +55,7 @@ async def bulk_trigger_job(call: Call) -> Answer:
     """Trigger up to 500 runs of a job in one append: all of them or, if any item is not valid, none.
 
     An idempotency key in a header stands for the whole call: item n has the key `<key>:<n>` unless it has its own.
+    A call that makes no run, because it was made before, answers the batch of then.
     """
     items = call.body(BulkTriggerBody).items
     header = _key_header(call)
@@ -65,6 +66,7 @@ async def bulk_trigger_job(call: Call) -> Answer:
     batch_id = new_id("batch")
     committed = await _execute(call, requests, batch_id)
     triggerings: list[Triggering] = committed.value
+    batches = {one.run.batch_id for one in triggerings}
     results = [
         {
             "id": one.run.run_id,
@@ -75,7 +77,7 @@ async def bulk_trigger_job(call: Call) -> Answer:
         for one in triggerings
     ]
     members = {
-        "batch_id": batch_id,
+        "batch_id": next(iter(batches)) if len(batches) == 1 else batch_id,
         "results": results,
         "total": len(results),
         "created": sum(not one.idempotency_hit for one in triggerings),

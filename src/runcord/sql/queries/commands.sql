@@ -41,12 +41,21 @@ where r.project_id = %(project_id)s and r.run_id = any (%(run_ids)s)
     and position('"result_schema":'::bytea in j.state) > 0;
 
 -- job_is_active --
--- Whether a job has runs that have not ended.
-select exists (
-    select from runs
-    where project_id = %(project_id)s and job_id = %(job_id)s
-        and status in ('delayed', 'queued', 'dequeued', 'executing', 'waiting', 'paused', 'replay_staged')
-);
+-- Whether a job has runs that have not ended: in the queue, at work, or neither.
+select
+    exists (
+        select from runs
+        where project_id = %(project_id)s and job_id = %(job_id)s and status = 'queued'
+    )
+    or exists (
+        select from leases
+        where project_id = %(project_id)s and job_id = %(job_id)s
+    )
+    or exists (
+        select from runs
+        where project_id = %(project_id)s and job_id = %(job_id)s
+            and status in ('delayed', 'waiting', 'paused', 'replay_staged')
+    );
 
 -- id_of_slug --
 -- The job that has a slug.
