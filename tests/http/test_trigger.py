@@ -176,6 +176,9 @@ def test_a_key_in_the_header_stands_for_the_whole_call(api: Api) -> None:
     again = api.post("/v1/jobs/parse/trigger/bulk", items, headers={"Idempotency-Key": "k"}).json()
     assert (first["created"], again["created"]) == (2, 0)
     assert [one["id"] for one in again["results"]] == [one["id"] for one in first["results"]]
+    # The batch that is answered is the one where the runs are found.
+    assert again["batch_id"] == first["batch_id"]
+    assert len(api.get(f"/v1/runs?batch_id={again['batch_id']}").json()) == 2
 
 
 # --- refusals -----------------------------------------------------------------------------------------

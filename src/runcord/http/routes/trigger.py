@@ -77,7 +77,7 @@ async def bulk_trigger_job(call: Call) -> Answer:
         for one in triggerings
     ]
     members = {
-        "batch_id": next(iter(batches)) if len(batches) == 1 else batch_id,
+        "batch_id": (batches.pop() if len(batches) == 1 else None) or batch_id,
         "results": results,
         "total": len(results),
         "created": sum(not one.idempotency_hit for one in triggerings),
