@@ -22,6 +22,24 @@ def worker(api: Api, claim: dict[str, Any]) -> Api:
     return api.speaking_as(claim["run_token"])
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({"code": 7}, {"code": 7}),
+        ({"code": 7, "details": {"line": 3}}, {"code": 7, "line": 3}),
+        ({"code": 7, "details": "late"}, {"code": 7, "details": "late"}),
+    ],
+)
+def test_what_an_error_says_beyond_the_known_members_is_kept_as_its_details(
+    api: Api, claim: dict[str, Any], said: dict[str, Any], kept: Any
+) -> None:
+    error = {"message": "no", "type": "Refused", "stack": "…", **said}
+    failed = api.post(sdk(claim, "fail"), {"error": error, "retry_after_secs": 0})
+    assert failed.status_code == 200, failed.text
+    (second,) = api.take()
+    assert second["previous_error"] == {"message": "no", "type": "Refused", "stack": "…", "details": kept}
+
+
 # --- the life of an attempt ---------------------------------------------------------------------------
 
 
@@ -381,8 +399,9 @@ def test_an_event_sent_twice_is_heard_once(api: Api, worker: Api, claim: dict[st
     worker.post(sdk(claim, "wait-for-event"), {"event_key": "k"})
     assert api.post("/v1/events/k/send", {"payload": 1}).status_code == 200
     assert api.post("/v1/events/k/send", {"payload": 1}).status_code == 200
-    other = api.post("/v1/events/k/send", {"payload": 2})
-    assert (other.status_code, other.json()["code"]) == (409, "conflict")
+    for payload in (2, True, 1.0, None):
+        other = api.post("/v1/events/k/send", {"payload": payload})
+        assert (other.status_code, other.json()["code"]) == (409, "conflict")
 
 
 def test_an_event_that_nobody_waits_for_is_refused(
