@@ -24,6 +24,7 @@ from runcord import faults
 from runcord.errors import ConfigurationError, RuncordError, Unavailable
 from runcord.http.app import create_app
 from runcord.http.endpoint import refuse, request_id_of
+from runcord.http.protocol import BoundedHeadProtocol
 from runcord.logs import configure_logging, current_request
 from runcord.settings import load_settings
 
@@ -38,7 +39,6 @@ KEEP_ALIVE_SECS = 65
 """Longer than the usual 60 s of load balancers, so that it is they who close idle connections."""
 
 BACKLOG = 2048
-LARGEST_HEAD_BYTES = 64 * 1024
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -287,7 +287,7 @@ def _config(app: ASGIApp | str, workers: int = 1) -> uvicorn.Config:
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECS,
         timeout_graceful_shutdown=GRACE_SECS,
-        h11_max_incomplete_event_size=LARGEST_HEAD_BYTES,
+        http=BoundedHeadProtocol,
     )
 
 
