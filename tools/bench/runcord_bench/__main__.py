@@ -29,7 +29,7 @@ FULL = Effort(rounds=3, seconds=3.0, runs=5_000, triggers=200, limit_secs=400)
 
 
 def main() -> int:
-    """Measure what was asked for; return 1 when a must is missed or a check failed."""
+    """Measure what was asked for; return 1 when a check failed or, in a full run, a must was missed."""
     options = _options()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGALRM, _out_of_time)
@@ -56,7 +56,7 @@ def main() -> int:
     if options.json is not None:
         answer: dict[str, Any] = as_json(found, reports)
         options.json.write_text(json.dumps(answer, indent=2) + "\n")
-    return 0 if all(report.passed for report in reports.values()) else 1
+    return 0 if all(report.correct if options.quick else report.passed for report in reports.values()) else 1
 
 
 def _options() -> argparse.Namespace:

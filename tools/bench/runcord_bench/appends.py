@@ -78,4 +78,5 @@ def _against_stock(lines: list[Line]) -> Check:
         what=f"must: at least {MUST_TIMES_STOCK:g} times {stock.NAME} at {AT_CONCURRENCY} concurrent",
         found=f"{times:.1f} times",
         passed=times >= MUST_TIMES_STOCK,
+        of_speed=True,
     )

@@ -44,7 +44,12 @@ async def dequeue_runs(call: Call) -> Answer:
     )
     committed = await _take(call, claim, body.wait_secs)
     claimed: list[ClaimedRun] = [] if committed is None else committed.value
-    left = await handovers(call.backend.read, call.project_id, [one.run for one in claimed])
+    try:
+        left = await handovers(call.backend.read, call.project_id, [one.run for one in claimed])
+    except RuncordError:
+        # Better no claim than one whose worker does not know where to go on from.
+        await call.backend.desk.give_back(call.project_id, call.context, claimed)
+        raise
     data = [_given(call, one, left.get(one.run.run_id, NOTHING)) for one in claimed]
     return Answer({"data": data}, position=None if committed is None else committed.position)
 
