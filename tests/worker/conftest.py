@@ -50,6 +50,10 @@ def refusal(status: int, code: str) -> JSONResponse:
     return JSONResponse({"error": code, "code": code, "message": code, "request_id": "r"}, status)
 
 
+def refused(code: str) -> dict[str, str]:
+    return {"code": code, "message": code}
+
+
 class FakeServer:
     """Hold runs, hand them out, and take reports; every change can be waited for."""
 
@@ -58,6 +62,7 @@ class FakeServer:
         self.slugs: dict[str, str] = {}
         self.calls: list[tuple[str, Any]] = []
         self.faults: dict[str, list[Callable[[], Response]]] = {}
+        self.refused_results: dict[str, str] = {}
         self.cancel_requested: set[str] = set()
         self.pause_requested: set[str] = set()
         self.port = 0
@@ -174,8 +179,10 @@ class FakeServer:
     def _settle_one(self, settlement: dict[str, Any]) -> dict[str, Any]:
         run = self.runs[settlement["run_id"]]
         if settlement["run_token"] != run.token or run.status != "executing":
-            return {"run_id": run.id, "status": run.status, "error": "stale_attempt"}
+            return {"run_id": run.id, "status": run.status, "error": refused("stale_attempt")}
         if settlement["status"] == "completed":
+            if (code := self.refused_results.get(str(settlement.get("result")))) is not None:
+                return {"run_id": run.id, "status": run.status, "error": refused(code)}
             run.status, run.result = "completed", settlement.get("result")
         else:
             self._fail(run, settlement["error"], settlement.get("retryable", True))

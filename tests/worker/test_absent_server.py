@@ -109,6 +109,23 @@ def test_a_result_that_the_server_refuses_fails_its_own_run_alone(
     assert bad.error == {"type": "ResultRefused", "message": f"The server refused the result: {code}"}
 
 
+@pytest.mark.parametrize("code", ["result_invalid", "body_too_large"])
+def test_a_result_that_is_refused_among_others_fails_its_own_run_at_once(
+    server: Any, new_worker: Any, running: Any, code: str
+) -> None:
+    worker = new_worker()
+
+    @worker.job("job")
+    def work(payload: Any) -> Any:
+        return payload
+
+    server.refused_results["bad"] = code
+    bad, good = server.add("bad"), server.add("good")
+    with running(worker):
+        server.wait_until(lambda: bad.status == "failed" and good.status == "completed")
+    assert bad.error == {"type": "ResultRefused", "message": f"The server refused the result: {code}"}
+
+
 def test_a_refused_settlement_does_not_stop_the_others(server: Any, new_worker: Any, running: Any) -> None:
     worker = new_worker()
 

@@ -33,6 +33,9 @@ MOST_BYTES = 512 * 1024
 
 PASSING = (TransportError, ServerError, RateLimitedError)
 
+RESULT_REFUSED = frozenset({"result_invalid", "body_too_large"})
+"""Codes of refusals that blame the result itself: it does not match the job's schema, or is too large."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -112,21 +115,28 @@ class Settler:
         except RuncordClientError as error:
             logger.error("the ends of %d attempts could not be reported: %s", len(batch), error)
         else:
-            for settlement, result in zip(settlements, results, strict=True):
-                if result.error is not None:
-                    _log_refusal(settlement["run_id"], settlement["attempt"], result.error)
+            for pending, result in zip(batch, results, strict=True):
+                if result.error is None:
+                    continue
+                if result.error["code"] in RESULT_REFUSED:
+                    await self._after_refused_result(pending, result.error["message"])
+                else:
+                    _log_refusal(pending.settlement["run_id"], pending.settlement["attempt"], result.error)
 
     async def _after_refusal(self, batch: Sequence[_Pending], error: ValidationError) -> None:
-        """Find the report that spoilt its batch; a result refused alone becomes a failure that says why."""
+        """Find the report that spoilt its batch."""
         if len(batch) > 1:
             for pending in batch:
                 await self._send([pending])
-            return
-        pending = batch[0]
+        else:
+            await self._after_refused_result(batch[0], error.message)
+
+    async def _after_refused_result(self, pending: _Pending, reason: str) -> None:
+        """Report a failure that says why the result was refused: the next attempt would have the same one."""
         if pending.settlement["status"] == "failed":
-            _log_refusal(pending.settlement["run_id"], pending.settlement["attempt"], error)
+            _log_refusal(pending.settlement["run_id"], pending.settlement["attempt"], reason)
             return
-        message = f"The server refused the result: {error.message}"
+        message = f"The server refused the result: {reason}"
         settlement: Settlement = {
             **_ending(pending.report.claim, "failed"),
             "error": {"type": "ResultRefused", "message": message},
