@@ -168,13 +168,12 @@ def test_a_trigger_sends_only_what_was_given(client: Client, server: Any, run_js
 
 
 @pytest.mark.parametrize("delay", [90, timedelta(seconds=90)])
-def test_a_delay_becomes_a_time(
-    client: Client, server: Any, run_json: dict[str, Any], monkeypatch: pytest.MonkeyPatch, delay: Any
+def test_a_delay_is_left_to_the_ledgers_clock(
+    client: Client, server: Any, run_json: dict[str, Any], delay: Any
 ) -> None:
-    monkeypatch.setattr("runcord.clock.utc_now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
     server.answer(run_json)
     client.jobs.trigger("j", delay=delay)
-    assert server.last_body == {"scheduled_at": "2026-01-01T00:01:30+00:00"}
+    assert server.last_body == {"delay_secs": 90}
 
 
 def test_a_delay_and_a_time_together_are_refused(client: Client) -> None:

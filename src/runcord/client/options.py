@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, NotRequired, TypedDict
 
-from runcord import clock
-
 RetryStrategy = Literal["exponential", "linear", "fixed", "custom"]
 
 
 class TriggerOptions(TypedDict, total=False):
-    """Name the options of one trigger. Times are in seconds; `delay` counts from now, on this machine's clock."""
+    """Name the options of one trigger. Times are in seconds; `delay` counts from when the ledger takes it."""
 
     idempotency_key: str
     delay: float | timedelta
@@ -76,13 +74,14 @@ class Settlement(TypedDict):
 
 
 def trigger_body(item: TriggerItem) -> dict[str, object]:
-    """Return the item as the server takes it: a delay becomes a time. Raises ValueError when both are given."""
+    """Return the item as the server takes it. Raises ValueError when both a delay and a time are given.
+
+    The delay goes as it is: the server counts it on the ledger's clock, and a repeated call is the same request.
+    """
     body: dict[str, object] = dict(item)
     delay = body.pop("delay", None)
     if delay is not None:
         if "scheduled_at" in body:
             raise ValueError("Give either delay or scheduled_at, not both.")
-        body["scheduled_at"] = clock.utc_now() + (
-            delay if isinstance(delay, timedelta) else timedelta(seconds=float(str(delay)))
-        )
+        body["delay_secs"] = delay.total_seconds() if isinstance(delay, timedelta) else float(str(delay))
     return body
