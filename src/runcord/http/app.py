@@ -12,6 +12,7 @@ from starlette.routing import Route
 from runcord.errors import InternalError, NotFound, RuncordError
 from runcord.http.backend import open_backend
 from runcord.http.endpoint import endpoint, refuse, request_id_of
+from runcord.http.openapi import document
 from runcord.http.operation import Operation
 from runcord.http.operations import OPERATIONS
 from runcord.settings import Settings
@@ -33,6 +34,7 @@ def create_app(settings: Settings, dsn: str, on_ready: Callable[[], None] | None
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         async with open_backend(settings, dsn) as backend:
             app.state.backend = backend
+            app.state.document = document
             if on_ready is not None:
                 on_ready()
             yield

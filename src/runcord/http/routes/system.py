@@ -46,10 +46,7 @@ async def get_health_readiness(call: Call) -> Answer:
 
 async def get_openapi(call: Call) -> Answer:
     """Answer this description of the API (OpenAPI 3.1)."""
-    # Made from all operations, this one among them.
-    from runcord.http.openapi import document
-
-    return Answer(document())
+    return Answer(call.request.app.state.document())
 
 
 async def get_identity(call: Call) -> Answer:
