@@ -1,12 +1,15 @@
 """The scheduler: what time makes of runs. The ledger's clock is moved, nobody waits."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import psycopg
 
-from runcord.clock import utc_now
+from runcord.clock import monotonic, utc_now
+from runcord.http.credentials import create_project
 from runcord.ledger.database import service_pool
+from runcord.ledger.view import Change
 from runcord.queue.heartbeat import renew_lease
 from runcord.queue.scheduler import Scheduler
 from runcord.run import commands as c
@@ -14,7 +17,7 @@ from runcord.run.commands import Claim
 from runcord.run.state import Run
 from runcord.run.status import Status
 from runcord.testing.postgres import as_superuser
-from runcord.testing.project import Project, in_project, open_project
+from runcord.testing.project import Project, in_project, open_committer, open_project
 
 
 async def set_time(project: Project, seconds: float) -> None:
@@ -145,3 +148,45 @@ async def test_schedulers_of_two_processes_fire_each_timer_once(project: Project
         each = [Scheduler(pool, one.committer) for one in (project, twin, project, twin)]
         await asyncio.gather(*(scheduler.fire() for scheduler in each))
     assert project.rows("select count(*) from events where type = 'run.enqueued.v1'") == [(250,)]
+
+
+def test_a_timer_that_is_set_while_the_scheduler_sleeps_is_not_slept_through(dsn: str) -> None:
+    schedulers: list[Scheduler] = []
+
+    def committed(project_id: str, position: int, changes: Sequence[Change]) -> None:
+        schedulers[0].committed(changes)
+
+    async def test() -> None:
+        with psycopg.connect(dsn) as conn:
+            create_project(conn, "proj_test", "test")
+        committer = open_committer(dsn, on_commit=committed)
+        project = Project(dsn, "proj_test", committer)
+        async with service_pool(dsn, 2) as pool:
+            schedulers.append(Scheduler(pool, committer))
+            running = asyncio.create_task(schedulers[0].run())
+            try:
+                job = await project.create_job()
+                for _ in range(4):
+                    await project.trigger(job, delay_secs=0.25)
+                    await until_enqueued(project)
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+                committer.close()
+        # One that looks once a second would be half a second late in the mean.
+        late = project.rows(
+            "select extract(epoch from e.recorded_at - t.recorded_at)::float - 0.25 from events e "
+            "join events t using (project_id, stream_id) where (e.type, t.type) = "
+            "('run.enqueued.v1', 'run.triggered.v1')"
+        )
+        assert len(late) == 4 and sum(secs for (secs,) in late) / 4 < 0.25, late
+
+    asyncio.run(test())
+
+
+async def until_enqueued(project: Project) -> None:
+    """Return when no run is delayed any more."""
+    deadline = monotonic() + 10
+    while project.rows("select 1 from runs where status = 'delayed'"):
+        assert monotonic() < deadline
+        await asyncio.sleep(0.02)

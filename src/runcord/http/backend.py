@@ -1,7 +1,7 @@
 """Everything that the surfaces stand on, put together: the committer with its views, the tail, the queue, the pools."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +21,7 @@ from runcord.ledger.database import reader_pool, service_pool
 from runcord.ledger.hub import Hub
 from runcord.ledger.tail import Tail
 from runcord.ledger.transaction import Row
+from runcord.ledger.view import Change
 from runcord.queue.desk import ClaimDesk
 from runcord.queue.leases import Leases
 from runcord.queue.scheduler import Scheduler
@@ -80,19 +81,24 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
     """Open everything for one server process, and close it in order: the queue first, the committer last."""
     hub = Hub()
     tail = Tail(dsn, hub)
+
+    def committed(project_id: str, position: int, changes: Sequence[Change]) -> None:
+        tail.committed(project_id, position, changes)
+        scheduler.committed(changes)
+
     committer = Committer(
         dsn,
         views=(RunView(), JobView()),
         projections=(Leases(), IdempotencyKeys(), EventWaits()),
         writers=settings.writers,
-        on_commit=tail.committed,
+        on_commit=committed,
     )
     async with AsyncExitStack() as stack:
         readers = await stack.enter_async_context(reader_pool(dsn, settings.readers))
         service = await stack.enter_async_context(service_pool(dsn, 4))
+        scheduler = Scheduler(service, committer)
         committer.start()
         stack.push_async_callback(asyncio.to_thread, committer.close)
-        scheduler = Scheduler(service, committer)
         async with service.connection() as conn:
             secret = await token_secret(conn, settings)
         for job in (tail.run(), scheduler.run()):

@@ -6,18 +6,23 @@ decided on the latest state and causes nothing.
 """
 
 import asyncio
+import contextlib
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from runcord.clock import monotonic
 from runcord.errors import RuncordError
 from runcord.handling.consequence import apply
 from runcord.ledger.committer import Committer
 from runcord.ledger.transaction import Context, Plan, Row, Transaction
+from runcord.ledger.view import Change
 from runcord.run import commands as c
 from runcord.run.state import Run
 from runcord.run.status import Status
@@ -86,6 +91,30 @@ class WakeRuns:
         return None
 
 
+def soonest(changes: Sequence[Change]) -> float:
+    """Return in how many seconds the first timer is due that was set by `changes`, by the ledger's clock."""
+    first = math.inf
+    for change in changes:
+        run = change.after
+        if isinstance(run, Run) and (due_at := _timer(run)) is not None:
+            first = min(first, (due_at - change.recorded[-1].at).total_seconds())
+    return max(0.0, first)
+
+
+def _timer(run: Run) -> datetime | None:
+    match run.status:
+        case Status.DELAYED:
+            return run.due_at
+        case Status.QUEUED:
+            return run.expires_at
+        case Status.WAITING:
+            return None if run.wait is None else run.wait.until
+        case Status.EXECUTING:
+            return run.timeout_at
+        case _:
+            return None
+
+
 def _own(run: Run) -> c.TimerCommand | None:
     match run.status:
         case Status.DELAYED:
@@ -104,25 +133,42 @@ class Scheduler:
     def __init__(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]], committer: Committer) -> None:
         self._pool = pool
         self._committer = committer
-        self._changed = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wakes_at = math.inf
+        self._earlier = asyncio.Event()
 
-    def nudge(self) -> None:
-        """Say that a timer may have been set that is due earlier than the scheduler thinks. For the event loop."""
-        self._changed.set()
+    def committed(self, changes: Sequence[Change]) -> None:
+        """Take note of timers that this process has set. Called from the committer's threads."""
+        secs, loop = soonest(changes), self._loop
+        if secs < MAX_SLEEP_SECS and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._expect, secs)
+
+    def _expect(self, secs: float) -> None:
+        wakes_at = monotonic() + secs
+        if wakes_at < self._wakes_at:
+            self._wakes_at = wakes_at
+            self._earlier.set()
 
     async def run(self) -> None:
         """Fire timers until cancelled. A database that is away is waited for."""
+        self._loop = asyncio.get_running_loop()
         while True:
+            # Timers that are set from here on may have been missed by the queries that follow.
+            self._wakes_at = math.inf
             try:
                 pause = 0.0 if await self.fire() else await self._until_next()
             except (psycopg.Error, PoolTimeout, RuncordError) as error:
                 log.warning("scheduler_waits", error=str(error))
                 pause = MAX_SLEEP_SECS
-            self._changed.clear()
-            try:
-                await asyncio.wait_for(self._changed.wait(), pause)
-            except TimeoutError:
-                pass
+            await self._sleep(pause)
+
+    async def _sleep(self, secs: float) -> None:
+        """Sleep until a timer is expected, if that is before `secs` have passed."""
+        self._wakes_at = min(self._wakes_at, monotonic() + secs)
+        while (left := self._wakes_at - monotonic()) > 0:
+            self._earlier.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._earlier.wait(), left)
 
     async def fire(self) -> bool:
         """Fire what is due now, at most a page; return whether anything came of it."""
