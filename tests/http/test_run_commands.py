@@ -205,3 +205,11 @@ def test_paths_answer_with_a_slash_at_their_end_too(api):
     run = api.new_run()["id"]
     assert api.delete(f"/v1/runs/{run}/").status_code == 200
     assert api.get(f"/v1/runs/{run}/").json()["status"] == "canceled"
+
+
+def test_a_dead_letter_of_a_deleted_job_stays_where_it_is(api) -> None:
+    run_id = run_in(api, "dead_letter")
+    assert api.delete("/v1/jobs/dead_letter").status_code == 204
+    refused = api.post(f"/v1/runs/{run_id}/dlq-replay")
+    assert (refused.status_code, "deleted" in refused.json()["message"]) == (400, True)
+    assert api.get(f"/v1/runs/{run_id}").json()["status"] == "dead_letter"

@@ -257,3 +257,13 @@ def test_an_unknown_job_or_parent_is_refused(api: Api) -> None:
     assert api.post("/v1/jobs/nobody/trigger", {}).json()["code"] == "job_not_found"
     assert api.post("/v1/jobs/nobody/trigger", {"dry_run": True}).json()["code"] == "job_not_found"
     assert trigger(api, {"parent_run_id": "run_unknown"}).json()["code"] == "run_not_found"
+
+
+@pytest.mark.parametrize("change", [{"enabled": False}, {"payload_schema": {"type": "string"}}])
+def test_a_repeated_request_finds_its_run_whatever_became_of_the_job(api, change) -> None:
+    body = {"payload": {"n": 1}, "idempotency_key": "once"}
+    first = api.post("/v1/jobs/parse/trigger", body)
+    assert api.patch("/v1/jobs/parse", change).status_code == 200
+    again = api.post("/v1/jobs/parse/trigger", body)
+    assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
+    assert api.post("/v1/jobs/parse/trigger", {**body, "idempotency_key": "other"}).status_code == 400

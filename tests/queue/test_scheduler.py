@@ -190,3 +190,28 @@ async def until_enqueued(project: Project) -> None:
     while project.rows("select 1 from runs where status = 'delayed'"):
         assert monotonic() < deadline
         await asyncio.sleep(0.02)
+
+
+@in_project
+async def test_a_run_that_cannot_be_woken_keeps_no_other_asleep(project: Project) -> None:
+    job = await project.create_job()
+    runs = await project.trigger_many(job, [{"delay_secs": 10} for _ in range(9)])
+    with psycopg.connect(project.dsn, autocommit=True) as conn:  # a time that no delay can be counted from
+        conn.execute(
+            "update runs set state = convert_to(replace(convert_from(state, 'UTF8'), 'due_at\":\"', 'due_at\":\"x'),"
+            " 'UTF8') where run_id = %s",
+            (runs[4].run.run_id,),
+        )
+    await at(project, 11)
+    assert project.rows("select count(*) from events where type = 'run.enqueued.v1'") == [(8,)]
+
+
+@in_project
+async def test_keys_whose_life_is_over_are_swept_and_others_kept(project: Project) -> None:
+    job = await project.create_job()
+    await project.trigger(job, idempotency_key="short", fingerprint="f", idempotency_ttl_secs=60)
+    await project.trigger(job, idempotency_key="long", fingerprint="f")
+    await set_time(project, 3 * 3600)
+    async with service_pool(project.dsn, 1) as pool:
+        await Scheduler(pool, project.committer).sweep()
+    assert project.rows("select key from idempotency_keys") == [("long",)]

@@ -115,6 +115,26 @@ class ReplayRun:
         return Triggering(tx.create(self.new_run_id, facts), idempotency_hit=False, payload=payload)
 
 
+@dataclass(frozen=True)
+class ReplayDeadLetter:
+    """Queue a dead letter again, if its job still takes runs; answers the run after it."""
+
+    context: Context
+    run_id: str
+    weight: int = 1
+
+    def prepare(self, plan: Plan) -> None:
+        """Read the run."""
+        plan.need(self.run_id)
+
+    def handle(self, tx: Transaction) -> Run:
+        """Decide and record."""
+        job_id = get_run(tx, self.run_id).job_id
+        after = apply(tx, self.run_id, c.ReplayDeadLetter())
+        open_job(tx, job_id)
+        return after
+
+
 def copy_of(run: Run, payload: Any, triggered_by: str, actor: str) -> e.Triggered:
     """Return the facts of a run like another: same job version and policy, tags, metadata, priority and limits."""
     return e.Triggered(

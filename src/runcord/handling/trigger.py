@@ -72,40 +72,58 @@ class TriggerRuns:
         idempotency.prepare(plan, self.job_id, keys)
 
     def handle(self, tx: Transaction) -> list[Triggering]:
-        """Check every request, then record the runs."""
-        job = open_job(tx, self.job_id, self.slug)
-        for index, request in enumerate(self.requests):
-            where = f"items[{index}]: " if self.batch_id is not None else ""
+        """Find what was triggered before, check every other request, then record the runs.
+
+        A request that is repeated finds its run though the job has been disabled, or its schema tightened, since.
+        """
+        job = there_is(tx, self.job_id, self.slug)
+        new = [request for request in self.requests if self._found(tx, request) is None]
+        if new:
+            require_enabled(job)
+        for request in new:
+            where = f"items[{self.requests.index(request)}]: " if self.batch_id is not None else ""
             check_payload(job, request.payload, where)
             if request.parent_run_id is not None and not isinstance(tx.state(request.parent_run_id), Run):
                 raise RunNotFound(f"{where}the parent run {request.parent_run_id!r} is not in this project")
         return [self._trigger(tx, job, request) for request in self.requests]
 
-    def _trigger(self, tx: Transaction, job: Job, request: TriggerRequest) -> Triggering:
+    def _found(self, tx: Transaction, request: TriggerRequest) -> str | None:
         key = request.idempotency_key
-        if key is not None:
-            found = idempotency.find(tx, job.job_id, key, request.fingerprint)
-            if found is not None:
-                return Triggering(tx.state(found), idempotency_hit=True)
+        return None if key is None else idempotency.find(tx, self.job_id, key, request.fingerprint)
+
+    def _trigger(self, tx: Transaction, job: Job, request: TriggerRequest) -> Triggering:
+        found = self._found(tx, request)
+        if found is not None:
+            return Triggering(tx.state(found), idempotency_hit=True)
         facts = triggered(job, request, tx.at, self.triggered_by, self.context.actor, self.batch_id)
         run: Run = tx.create(request.run_id, facts)
-        if key is not None:
+        if request.idempotency_key is not None:
             assert facts.idempotency_expires_at is not None
             holder = idempotency.KeyHolder(run.run_id, request.fingerprint, facts.idempotency_expires_at)
-            idempotency.hold(tx, job.job_id, key, holder)
+            idempotency.hold(tx, job.job_id, request.idempotency_key, holder)
         return Triggering(run, idempotency_hit=False, payload=request.payload)
 
 
-def open_job(tx: Transaction, job_id: str, slug: str | None = None) -> Job:
-    """Return a job that takes new runs.
+def there_is(tx: Transaction, job_id: str, slug: str | None = None) -> Job:
+    """Return a job, whether or not it takes new runs.
 
     Raises:
         JobNotFound: it is not there, no more there, or has another slug by now.
-        JobDisabled: it is there and takes none.
     """
     job = tx.state(job_id)
     if not isinstance(job, Job) or job.deleted or (slug is not None and job.settings.slug != slug):
         raise JobNotFound(f"there is no job {slug or job_id!r} in this project")
+    return job
+
+
+def open_job(tx: Transaction, job_id: str) -> Job:
+    """Return a job that takes new runs.
+
+    Raises:
+        JobNotFound: it is not there, or no more.
+        JobDisabled: it is there and takes none.
+    """
+    job = there_is(tx, job_id)
     require_enabled(job)
     return job
 

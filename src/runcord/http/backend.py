@@ -1,13 +1,14 @@
 """Everything that the surfaces stand on, put together: the committer with its views, the tail, the queue, the pools."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from runcord.errors import Unavailable
@@ -28,6 +29,8 @@ from runcord.queue.scheduler import Scheduler
 from runcord.settings import Settings
 from runcord_projections.job_view import JobView
 from runcord_projections.run_view import RunView
+
+log = structlog.get_logger(__name__)
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[Row]]
 
@@ -101,8 +104,8 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
         stack.push_async_callback(asyncio.to_thread, committer.close)
         async with service.connection() as conn:
             secret = await token_secret(conn, settings)
-        for job in (tail.run(), scheduler.run()):
-            task = asyncio.create_task(job)
+        for job in (tail.run, scheduler.run):
+            task = asyncio.create_task(_keep(job))
             stack.push_async_callback(_stop, task)
         desk = ClaimDesk(committer, hub, service)
         stack.push_async_callback(desk.close)
@@ -118,6 +121,16 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
             credentials=Credentials(service),
             run_tokens=RunTokens(secret),
         )
+
+
+async def _keep(job: Callable[[], Awaitable[None]]) -> None:
+    """Run a job for as long as the process lives: it waits for a lost database by itself, and a bug must not end it."""
+    while True:
+        try:
+            await job()
+        except Exception:
+            log.exception("background_job_failed", job=job.__qualname__)
+        await asyncio.sleep(1)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

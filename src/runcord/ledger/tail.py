@@ -82,8 +82,8 @@ class Tail:
             try:
                 async with await connect_listener(self._dsn) as conn:
                     await self._follow(conn)
-            except (psycopg.Error, OSError) as error:
-                log.warning("tail_reconnects", error=str(error).strip())
+            except* (psycopg.Error, OSError) as lost:  # a task group raises groups
+                log.warning("tail_reconnects", error=str(lost.exceptions[0]).strip())
                 await asyncio.sleep(0.2)
 
     async def _follow(self, conn: psycopg.AsyncConnection[Row]) -> None:

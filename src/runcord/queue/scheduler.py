@@ -18,7 +18,7 @@ import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from runcord.clock import monotonic
-from runcord.errors import RuncordError
+from runcord.errors import InternalError, RuncordError
 from runcord.handling.consequence import apply
 from runcord.ledger.committer import Committer
 from runcord.ledger.transaction import Context, Plan, Row, Transaction
@@ -36,6 +36,12 @@ SCHEDULER = Context(actor="system:scheduler")
 
 MAX_SLEEP_SECS = 1.0
 """A timer that another process set is found within this time."""
+
+PARKED_SECS = 60.0
+"""How long a run is left alone whose timer fails through a fault of ours: it is logged, and others go on."""
+
+SWEEP_SECS = 600.0
+"""How often rows are removed that mean nothing any more."""
 
 PAGE = 1000
 _IDLE_SECS = 0.2
@@ -135,6 +141,8 @@ class Scheduler:
         self._committer = committer
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wakes_at = math.inf
+        self._sweeps_at = monotonic()
+        self._parked: dict[tuple[str, str], float] = {}
         self._earlier = asyncio.Event()
 
     def committed(self, changes: Sequence[Change]) -> None:
@@ -156,6 +164,10 @@ class Scheduler:
             # Timers that are set from here on may have been missed by the queries that follow.
             self._wakes_at = math.inf
             try:
+                if monotonic() >= self._sweeps_at:
+                    self._sweeps_at = monotonic() + SWEEP_SECS
+                    self._parked.clear()
+                    await self.sweep()
                 pause = 0.0 if await self.fire() else await self._until_next()
             except (psycopg.Error, PoolTimeout, RuncordError) as error:
                 log.warning("scheduler_waits", error=str(error))
@@ -176,7 +188,8 @@ class Scheduler:
             rows = await (await conn.execute(SQL["due_timers"], {"limit": PAGE})).fetchall()
         by_project: dict[str, list[Timer]] = {}
         for project_id, run_id, kind, fence, _ in rows:
-            by_project.setdefault(project_id, []).append(Timer(run_id, kind, fence))
+            if self._parked.get((project_id, run_id), 0) <= monotonic():
+                by_project.setdefault(project_id, []).append(Timer(run_id, kind, fence))
         groups = [
             (project_id, timers[i : i + _GROUP])
             for project_id, timers in by_project.items()
@@ -190,9 +203,23 @@ class Scheduler:
                 log.warning("timers_failed", error=str(outcome))
         return any(isinstance(outcome, int) and outcome > 0 for outcome in outcomes)
 
+    async def sweep(self) -> None:
+        """Forget idempotency keys whose life is over; looking one up does so by itself, this only frees the room."""
+        async with self._pool.connection() as conn:
+            await conn.execute(SQL["forget_expired_idempotency_keys"])
+
     async def _wake(self, project_id: str, timers: Sequence[Timer]) -> int:
         dice = [random.random() for _ in timers]
-        return (await self._committer.execute(project_id, WakeRuns(timers, dice))).value
+        try:
+            return (await self._committer.execute(project_id, WakeRuns(timers, dice))).value
+        except InternalError:
+            if len(timers) == 1:
+                log.error("timer_parked", project_id=project_id, run_id=timers[0].run_id, secs=PARKED_SECS)
+                self._parked[project_id, timers[0].run_id] = monotonic() + PARKED_SECS
+                return 0
+        # A run that cannot be woken must not keep its neighbours asleep.
+        half = len(timers) // 2
+        return await self._wake(project_id, timers[:half]) + await self._wake(project_id, timers[half:])
 
     async def _until_next(self) -> float:
         async with self._pool.connection() as conn:

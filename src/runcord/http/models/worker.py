@@ -1,6 +1,6 @@
 """What workers say: when they take runs, about the run they work on, and when they settle many."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -28,6 +28,7 @@ from runcord.http.operation import Body
 from runcord.queue.claims import MAX_CLAIM
 from runcord.run.events import Failure
 
+MAX_MESSAGE = 10_000
 MAX_STACK = 64 * 1024
 
 
@@ -45,7 +46,10 @@ class DequeueBody(Body):
 
 
 class ErrorReport(Body):
-    """What went wrong, in the worker's words. Unknown members are kept as details."""
+    """What went wrong, in the worker's words. Unknown members are kept as details.
+
+    What is too long is cut and not refused: a failure that is not recorded is worse than one told in part.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -57,7 +61,11 @@ class ErrorReport(Body):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        return {"message": value} if isinstance(value, str) else value
+        if isinstance(value, str):
+            value = {"message": value}
+        if isinstance(value, dict):
+            return _cut(cast(dict[str, Any], value))
+        return value
 
     def failure(self) -> Failure:
         """Return it as the run keeps it."""
@@ -66,6 +74,17 @@ class ErrorReport(Body):
             known: dict[str, Any] = details if isinstance(details, dict) else {"details": details}  # pyright: ignore[reportUnknownVariableType]
             details = {**unknown, **known} if details is not None else unknown
         return Failure(self.message, self.type, self.stack, details)
+
+
+def _cut(error: dict[str, Any]) -> dict[str, Any]:
+    """Return an error whose message and stack have the lengths they may; a long message stays whole as the stack."""
+    message, stack = error.get("message"), error.get("stack")
+    if isinstance(message, str) and len(message) > MAX_MESSAGE:
+        error = {**error, "message": f"{message[: MAX_MESSAGE - 1]}…", "stack": stack or message}
+        stack = error["stack"]
+    if isinstance(stack, str) and len(stack) > MAX_STACK:
+        error = {**error, "stack": f"{stack[: MAX_STACK - 1]}…"}
+    return error
 
 
 class Settlement(Body):

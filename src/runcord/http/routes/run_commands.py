@@ -3,7 +3,7 @@
 from typing import Any
 
 from runcord.errors import Invalid, JobNotFound
-from runcord.handling.descent import ReplayRun
+from runcord.handling.descent import ReplayDeadLetter, ReplayRun
 from runcord.handling.reschedule import RescheduleRun
 from runcord.handling.runs import CommandRun
 from runcord.http.models.run import (
@@ -41,17 +41,13 @@ async def replay_run(call: Call) -> Answer:
     It has the payload of the old one or, with `from_checkpoint`, the state of that checkpoint, in debug mode.
     """
     checkpoint = call.query(ReplayQuery).from_checkpoint
-    handler = ReplayRun(call.context, call.path["run_id"], new_id("run"), checkpoint)
-    try:
-        committed = await call.backend.committer.execute(call.project_id, handler)
-    except JobNotFound as error:
-        raise Invalid("the run's job was deleted: it takes no more runs") from error
+    committed = await _replay(call, ReplayRun(call.context, call.path["run_id"], new_id("run"), checkpoint))
     return await run_after(call, Committed(committed.value.run, committed.position), status=201)
 
 
 async def replay_dead_letter(call: Call) -> Answer:
     """Queue the same run again, as attempt 1 of a new round; its earlier attempts stay in its history."""
-    return await _command(call, c.ReplayDeadLetter())
+    return await run_after(call, await _replay(call, ReplayDeadLetter(call.context, call.path["run_id"])))
 
 
 async def pause_run(call: Call) -> Answer:
@@ -99,6 +95,13 @@ async def reset_idempotency_key(call: Call) -> Answer:
         position=committed.position,
         version=committed.value.version,
     )
+
+
+async def _replay(call: Call, handler: ReplayRun | ReplayDeadLetter) -> Committed:
+    try:
+        return await call.backend.committer.execute(call.project_id, handler)
+    except JobNotFound as error:
+        raise Invalid("the run's job was deleted: it takes no more runs") from error
 
 
 async def _command(call: Call, command: c.OperatorCommand) -> Answer:
