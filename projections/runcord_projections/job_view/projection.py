@@ -1,6 +1,7 @@
 """The job view: every job as it is now, written in the transaction of the command that changed it."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from runcord.job.events import Event
 from runcord.job.evolve import evolve
@@ -16,6 +17,9 @@ SQL = load("runcord_projections.job_view", "view.sql")
 CODEC = Codec(Job)
 
 
+_decode = lru_cache(1024)(CODEC.decode)
+
+
 class JobView:
     """The inline view of streams `job_…`."""
 
@@ -28,8 +32,8 @@ class JobView:
         return SQL["load"], {"project_id": project_id, "job_ids": Texts(stream_ids)}
 
     def decode(self, stored: bytes) -> Job:
-        """Return the job that was stored."""
-        return CODEC.decode(stored)
+        """Return the job that was stored. Jobs change seldom and are read for every trigger."""
+        return _decode(bytes(stored))
 
     def evolve(self, state: Job | None, recorded: Recorded[Event]) -> Job | None:
         """Return the job after one more event."""
