@@ -45,7 +45,8 @@ STATUS_HEAD = f"""{NOTE}
 # The statuses of a run
 
 A run is in one of {len(Status)} statuses. Every event moves it along a row of this table or leaves it where it is;
-a command that would do anything else is refused with 409 `illegal_transition`, and the run is unchanged.
+a command that would do anything else is refused with `illegal_transition` (409, or what [errors](errors.md) says of the
+command), and the run is unchanged.
 
 """
 

@@ -193,6 +193,6 @@ class UnknownEventType(RuncordError):
 
 
 class InternalError(RuncordError):
-    """Something went wrong on our side; the request changed nothing."""
+    """Something went wrong on our side: read back what there is before you send this again."""
 
     code = "internal_error"

@@ -55,6 +55,8 @@ class Run(Model):
     parent_run_id: str | None = None
     continuation_of: str | None = None
     batch_id: str | None = None
+    replay_of: str | None = None
+    replayed_as: str | None = None
     idempotency_key: str | None = None
     concurrency_key: str | None = None
     created_by: str | None = None
