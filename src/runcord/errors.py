@@ -180,12 +180,6 @@ class ResultInvalid(Unprocessable):
 # --- the ledger ---------------------------------------------------------------------------------------
 
 
-class LedgerConflict(Conflict):
-    """The stream's version is not the expected one."""
-
-    code = "ledger_conflict"
-
-
 class UnknownEventType(RuncordError):
     """The ledger holds an event of a type that this version of Runcord does not know."""
 

@@ -42,9 +42,3 @@ from jobs
 where project_id = %(project_id)s and not deleted and created_position < %(before)s
 order by created_position desc
 limit %(limit)s;
-
--- named --
--- Jobs by their ids, deleted ones included.
-select job_id, state
-from jobs
-where project_id = %(project_id)s and job_id = any (%(job_ids)s);
