@@ -72,10 +72,10 @@ def test_the_json_has_the_documented_members(quick_appends: tuple[dict[str, Any]
 def test_every_side_was_measured_at_every_concurrency(quick_appends: tuple[dict[str, Any], str]) -> None:
     found, printed = quick_appends
     lines = {line["what"]: line for line in found["benchmarks"]["appends"]["lines"]}
-    assert set(lines) == {f"{callers} concurrent triggers" for callers in (1, 8, 32, 128)}
+    kinds = ("appends", "triggers")
+    assert set(lines) == {f"{callers} concurrent {kind}" for callers in (1, 8, 32, 128) for kind in kinds}
     assert {what for what, line in lines.items() if line["peer"]} == {
-        "1 concurrent triggers",
-        "32 concurrent triggers",
+        f"{callers} concurrent {kind}" for callers in (1, 32) for kind in kinds
     }
     for what, line in lines.items():
         assert what in printed

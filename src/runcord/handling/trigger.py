@@ -1,9 +1,9 @@
 """Triggering: from a job and a request to a run, or many in one append."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from runcord.errors import Invalid, JobDisabled, JobNotFound, RunNotFound
 from runcord.handling import idempotency
@@ -17,8 +17,7 @@ from runcord.run.retry import RetryPolicy
 from runcord.run.state import Run
 
 
-@dataclass(frozen=True)
-class TriggerRequest:
+class TriggerRequest(NamedTuple):
     """What a caller wants of one new run. `run_id` is new; times are UTC, durations seconds."""
 
     run_id: str
@@ -38,8 +37,7 @@ class TriggerRequest:
     debug_mode: bool = False
 
 
-@dataclass(frozen=True)
-class Triggering:
+class Triggering(NamedTuple):
     """The run that a request made, or found by its idempotency key. A found run's payload has to be read."""
 
     run: Run
@@ -47,8 +45,7 @@ class Triggering:
     payload: Any = None
 
 
-@dataclass(frozen=True)
-class TriggerRuns:
+class TriggerRuns(NamedTuple):
     """Trigger runs of one job: all of them or, if any request is not valid, none."""
 
     context: Context

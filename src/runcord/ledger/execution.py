@@ -13,9 +13,10 @@ from runcord.clock import monotonic
 from runcord.errors import InternalError, NotFound, RuncordError, Unavailable
 from runcord.faults import fault_point
 from runcord.ledger.arrays import Bytes, Integers, Texts, Uuids
+from runcord.ledger.channel import Channel
 from runcord.ledger.database import connect_writer
 from runcord.ledger.mapper import encode
-from runcord.ledger.transaction import Handler, Plan, Row, Transaction, by_view
+from runcord.ledger.transaction import Handler, Plan, Transaction, by_view
 from runcord.ledger.view import Change, InlineProjection, InlineView, Statement
 from runcord.sql import load
 
@@ -69,14 +70,14 @@ class Executor:
         self._dsn = dsn
         self._views = {view.prefix: view for view in views}
         self._projections = (*views, *projections)
-        self._conn: psycopg.Connection[Row] | None = None
+        self._channel: Channel | None = None
         self._pause = threading.Event()
 
     def close(self) -> None:
         """Close the connection."""
-        if self._conn is not None:
-            self._conn.close()
-            self._conn = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
 
     def execute(self, project_id: str, handlers: Sequence[Handler[Any]]) -> Result:
         """Execute the commands in one transaction and return when it is durable.
@@ -104,26 +105,28 @@ class Executor:
     # --- one attempt ----------------------------------------------------------------------------------
 
     def _attempt(self, project_id: str, handlers: Sequence[Handler[Any]]) -> Result:
-        conn = self._connection()
+        channel = self._connection()
         try:
-            tx = self._open(conn, project_id, handlers)
+            tx = self._open(channel, project_id, handlers)
             outcomes = self._handle(tx, handlers)
             changes = tx.changes()
             if not changes:
-                conn.rollback()
+                channel.rollback()
                 return Result(outcomes, tx.position, ())
-            statements = self._statements(tx, changes)
         except BaseException as error:
             if self._gone(error):
                 raise _Lost from error
             raise
         result = Result(outcomes, tx.position, changes)
         try:
+            channel.send(*_append(tx))
+            channel.push()
+            # While the server appends, the rows are made ready.
+            for projection in self._projections:
+                for statement in projection.save(project_id, changes):
+                    channel.send(*statement)
             fault_point("committer.before_commit")
-            with conn.pipeline():
-                for statement, params in statements:
-                    conn.execute(statement, params)
-                conn.commit()
+            channel.commit()
             fault_point("committer.after_commit")
         except BaseException as error:
             if self._gone(error):
@@ -134,13 +137,13 @@ class Executor:
 
     def _gone(self, error: BaseException) -> bool:
         """Whether the connection is lost; one that is not is rolled back and kept."""
-        conn = self._conn
-        if isinstance(error, psycopg.Error) and (conn is None or conn.closed or _is_of_the_connection(error)):
+        channel = self._channel
+        if isinstance(error, psycopg.Error) and (channel is None or channel.closed or _is_of_the_connection(error)):
             self.close()
             return True
         try:
-            if conn is not None:
-                conn.rollback()
+            if channel is not None:
+                channel.rollback()
         except psycopg.Error:
             self.close()
             return True
@@ -157,11 +160,13 @@ class Executor:
         params = {"project_id": tx.project_id, "position": tx.base, "limit": len(tx.events)}
         while monotonic() <= deadline:
             try:
-                conn = self._connection()
-                conn.execute(SQL["head_lock"], params)
-                found = [row[0] for row in conn.execute(SQL["event_ids_after"], params)]
-                conn.rollback()
-                return found == tx.event_ids
+                channel = self._connection()
+                channel.begin()
+                channel.send(SQL["head_lock"], params)
+                channel.send(SQL["event_ids_after"], params)
+                *_, found = channel.receive()
+                channel.rollback()
+                return [row[0] for row in found] == tx.event_ids
             except (_Lost, psycopg.OperationalError, psycopg.InterfaceError):
                 self.close()
                 self._pause.wait(_PAUSE_SECS)
@@ -170,29 +175,27 @@ class Executor:
             "read it back, or send it again with the same idempotency key"
         )
 
-    def _open(self, conn: psycopg.Connection[Row], project_id: str, handlers: Sequence[Handler[Any]]) -> Transaction:
+    def _open(self, channel: Channel, project_id: str, handlers: Sequence[Handler[Any]]) -> Transaction:
         """Lock the head and read all that the handlers asked for, in one trip."""
         plan = Plan()
         for handler in handlers:
             handler.prepare(plan)
-        loads = [
-            (view, ids, conn.cursor(binary=True)) for view, ids in by_view(self._views, list(plan.stream_ids)).items()
-        ]
-        asked = [(key, question, conn.cursor(binary=True)) for key, question in plan.questions.items()]
-        with conn.pipeline():
-            head = conn.execute(SQL["head_lock"], {"project_id": project_id})
-            for view, ids, cursor in loads:
-                cursor.execute(*view.load(project_id, ids))
-            for _, question, cursor in asked:
-                cursor.execute(*question.statement(project_id))
-        tip = head.fetchone()
-        if tip is None:
+        loads = by_view(self._views, list(plan.stream_ids)).items()
+        channel.begin()
+        channel.send(SQL["head_lock"], {"project_id": project_id})
+        for view, ids in loads:
+            channel.send(*view.load(project_id, ids))
+        for question in plan.questions.values():
+            channel.send(*question.statement(project_id))
+        _, tip, *answers = channel.receive()
+        if not tip:
             raise NotFound(f"there is no project {project_id!r}")
-        tx = Transaction(conn, project_id, tip[0], tip[1], self._views)
-        for view, ids, cursor in loads:
-            tx.accept(view, ids, cursor.fetchall())
-        for key, _, cursor in asked:
-            tx.accept_answer(key, cursor.fetchall())
+        position, at = tip[0]
+        tx = Transaction(channel, project_id, position, at, self._views)
+        for view, ids in loads:
+            tx.accept(view, ids, answers.pop(0))
+        for key, rows in zip(plan.questions, answers, strict=True):
+            tx.accept_answer(key, rows)
         return tx
 
     def _handle(self, tx: Transaction, handlers: Sequence[Handler[Any]]) -> list[Answer | RuncordError]:
@@ -212,35 +215,35 @@ class Executor:
                 outcomes.append(InternalError())
         return outcomes
 
-    def _statements(self, tx: Transaction, changes: Sequence[Change]) -> list[Statement]:
-        """Return what writes the events and the inline rows."""
-        append = {
-            "project_id": tx.project_id,
-            "at": tx.at,
-            "stream_ids": Texts(recorded.stream_id for recorded in tx.events),
-            "versions": Integers(recorded.version for recorded in tx.events),
-            "event_ids": Uuids(tx.event_ids),
-            "types": Texts(recorded.event.TYPE for recorded in tx.events),
-            "data": Bytes(encode(recorded.event) for recorded in tx.events),
-            "metadata": Bytes(tx.metadata),
-        }
-        derived = (s for projection in self._projections for s in projection.save(tx.project_id, changes))
-        return [(SQL["append"], append), *derived]
-
     # --- connections ----------------------------------------------------------------------------------
 
-    def _connection(self) -> psycopg.Connection[Row]:
-        if self._conn is None or self._conn.closed:
+    def _connection(self) -> Channel:
+        if self._channel is None or self._channel.closed:
             try:
-                self._conn = connect_writer(self._dsn)
+                self._channel = Channel(connect_writer(self._dsn))
             except psycopg.OperationalError as error:
                 raise _Lost from error
-        return self._conn
+        return self._channel
+
+
+def _append(tx: Transaction) -> Statement:
+    """Return what writes the events."""
+    append = {
+        "project_id": tx.project_id,
+        "at": tx.at,
+        "stream_ids": Texts(recorded.stream_id for recorded in tx.events),
+        "versions": Integers(recorded.version for recorded in tx.events),
+        "event_ids": Uuids(tx.event_ids),
+        "types": Texts(recorded.event.TYPE for recorded in tx.events),
+        "data": Bytes(encode(recorded.event) for recorded in tx.events),
+        "metadata": Bytes(tx.metadata),
+    }
+    return SQL["append"], append
 
 
 def _is_of_the_connection(error: psycopg.Error) -> bool:
     """Whether the error says that the connection ended, and not what the server thinks of a statement."""
     if isinstance(error, _SHUTDOWN):
         return True
-    ours = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and error.sqlstate is None
+    ours = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not error.sqlstate
     return ours and not isinstance(error, pg.PipelineAborted)

@@ -5,9 +5,8 @@ compact JSON: fields that have their default value are left out, so that history
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
-from operator import gt
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 import orjson
@@ -18,6 +17,7 @@ from runcord.job import events as job_events
 from runcord.ledger.upcasts import UPCASTS
 from runcord.recorded import Recorded
 from runcord.run import events as run_events
+from runcord.run.retry import RetryPolicy
 
 T = TypeVar("T")
 
@@ -48,19 +48,25 @@ class Codec(Generic[T]):
 
 @dataclass(frozen=True)
 class _Shape:
-    """What is needed to write a dataclass compactly: defaults and places of its fields, and which hold dataclasses."""
+    """What is needed to write a dataclass compactly."""
 
-    defaults: Mapping[str, Any]
     places: Mapping[str, int]
+    """Where each field stands."""
+    nullable: frozenset[str]
+    """The fields that are left out when they hold None: it is their default."""
+    defaults: Mapping[str, Any]
+    """The defaults that are not None."""
     nested: frozenset[str]
+    """The fields that hold dataclasses."""
 
 
 @cache
 def _shape(cls: type) -> _Shape:
     hints = get_type_hints(cls)
     return _Shape(
-        defaults={f.name: f.default for f in fields(cls)},
         places={f.name: place for place, f in enumerate(fields(cls))},
+        nullable=frozenset(f.name for f in fields(cls) if f.default is None),
+        defaults={f.name: f.default for f in fields(cls) if f.default is not None and f.default is not MISSING},
         nested=frozenset(f.name for f in fields(cls) if _holds_dataclass(hints[f.name])),
     )
 
@@ -69,16 +75,33 @@ def _holds_dataclass(hint: Any) -> bool:
     return is_dataclass(hint) or any(_holds_dataclass(part) for part in get_args(hint))
 
 
+def _written(value: Any) -> Any:
+    """Return a nested dataclass as it is to be written. The runs of a job share one policy, which is written once."""
+    if value.__class__ is not RetryPolicy:
+        return _compact(value)
+    known = _POLICIES.get(id(value))
+    if known is None:
+        if len(_POLICIES) >= _POLICIES_KEPT:
+            _POLICIES.clear()
+        # The policy is kept beside its bytes, so that its id is not given to another.
+        known = _POLICIES[id(value)] = (value, orjson.Fragment(orjson.dumps(_compact(value), option=_JSON_OPTIONS)))
+    return known[1]
+
+
+_POLICIES: dict[int, tuple[RetryPolicy, orjson.Fragment]] = {}
+_POLICIES_KEPT = 1024
+
+
 def _compact(value: Any) -> dict[str, Any]:
     shape = _shape(value.__class__)
-    defaults = shape.defaults
-    # Comparing costs more than it looks, and most fields hold, or might hold, None: `is` settles those at once.
-    members = {n: v for n, v in value.__dict__.items() if v is not (d := defaults[n]) and (d is None or v != d)}
-    for name in shape.nested:
-        if name in members:
-            members[name] = _compact(members[name])
+    members = {n: v for n, v in value.__dict__.items() if v is not None or n not in shape.nullable}
+    for name in shape.defaults.keys() & members.keys():
+        if members[name] == shape.defaults[name]:
+            del members[name]
+    for name in shape.nested & members.keys():
+        members[name] = None if members[name] is None else _written(members[name])
     places = [shape.places[name] for name in members]
-    if any(map(gt, places, places[1:])):
+    if places != sorted(places):
         # Equal values give equal bytes, in whatever order their fields were set.
         return dict(sorted(members.items(), key=lambda member: shape.places[member[0]]))
     return members

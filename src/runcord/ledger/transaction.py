@@ -10,17 +10,14 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-import psycopg
-
 from runcord.ids import new_event_id
+from runcord.ledger.channel import Channel, Row
 from runcord.ledger.mapper import to_json
 from runcord.ledger.view import Change, InlineView, Statement
 from runcord.recorded import Recorded
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
-
-Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ class Transaction:
 
     def __init__(
         self,
-        conn: psycopg.Connection[Row],
+        channel: Channel,
         project_id: str,
         position: int,
         at: datetime,
@@ -121,7 +118,7 @@ class Transaction:
         self.base = position
         self.events: list[Recorded[Any]] = []
         self.metadata: list[bytes] = []
-        self._conn = conn
+        self._channel = channel
         self._views = views
         self._streams: dict[str, Stream | None] = {}
         self._answers: dict[Hashable, list[Row]] = {}
@@ -144,14 +141,13 @@ class Transaction:
         """Read states that nobody had prepared; one trip for each kind of stream."""
         missing = [stream_id for stream_id in stream_ids if stream_id not in self._streams]
         for view, ids in by_view(self._views, missing).items():
-            statement, params = view.load(self.project_id, ids)
-            self.accept(view, ids, self._conn.execute(statement, params).fetchall())
+            self.accept(view, ids, self._channel.fetch(*view.load(self.project_id, ids)))
         for stream_id in missing:
             self._streams.setdefault(stream_id, None)
 
     def query(self, statement: bytes, params: Mapping[str, Any]) -> list[Row]:
         """Run a query under the lock: for what could not be known before; each costs a trip."""
-        return self._conn.execute(statement, {"project_id": self.project_id, **params}).fetchall()
+        return self._channel.fetch(statement, {"project_id": self.project_id, **params})
 
     def states(self, kind: type[T]) -> list[T]:
         """Return the states of that kind that this transaction knows already."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -14,10 +14,13 @@ from runcord.handling.trigger import TriggerRequest, TriggerRuns
 from runcord.ids import new_id, new_version_id
 from runcord.job.commands import CreateJob
 from runcord.ledger.committer import Committer
-from runcord.ledger.transaction import Context
+from runcord.ledger.transaction import Context, Plan, Transaction
+from runcord.ledger.view import Change, Statement
 from runcord.queue.claims import ClaimedRun, ClaimRuns, Selection
 from runcord.queue.leases import Leases
+from runcord.recorded import Recorded
 from runcord.run.commands import Claim, Complete
+from runcord.run.events import Logged
 from runcord.settings import Settings
 from runcord.sql import load, migrate
 from runcord_bench.load import PAYLOAD
@@ -45,13 +48,50 @@ def open_project(dsn: str) -> str:
     return project_id
 
 
+class EventsOnly:
+    """An inline view that keeps no state and no rows: what is left is the ledger."""
+
+    prefix = "run_"
+
+    def load(self, project_id: str, stream_ids: Sequence[str]) -> Statement:
+        """Never called: nothing is looked up."""
+        raise NotImplementedError
+
+    def decode(self, stored: bytes) -> None:
+        """Never called: nothing is stored."""
+        raise NotImplementedError
+
+    def evolve(self, state: None, recorded: Recorded[Any]) -> None:
+        """Return no state."""
+
+    def save(self, project_id: str, changes: Sequence[Change]) -> Iterator[Statement]:
+        """Return no statements."""
+        return iter(())
+
+
+class Append(NamedTuple):
+    """The least command: one event, which begins a stream."""
+
+    stream_id: str
+    event: Any
+    context: Context = CONTEXT
+    weight: int = 1
+
+    def prepare(self, plan: Plan) -> None:
+        """Read nothing."""
+
+    def handle(self, tx: Transaction) -> None:
+        """Record the event."""
+        tx.create(self.stream_id, self.event)
+
+
 @contextmanager
-def open_committer(dsn: str) -> Iterator[Committer]:
-    """Run a committer as every server process does."""
+def open_committer(dsn: str, *, events_only: bool = False) -> Iterator[Committer]:
+    """Run a committer as every server process does; or with the ledger alone, without the rows of runs and jobs."""
     committer = Committer(
         dsn,
-        views=(RunView(), JobView()),
-        projections=(Leases(), IdempotencyKeys(), EventWaits()),
+        views=(EventsOnly(),) if events_only else (RunView(), JobView()),
+        projections=() if events_only else (Leases(), IdempotencyKeys(), EventWaits()),
         writers=Settings.model_fields["writers"].default,
     )
     committer.start()
@@ -67,6 +107,11 @@ async def create_job(committer: Committer, project_id: str, **settings: Any) -> 
     named = {"name": "bench", "slug": "bench", **settings}
     await committer.execute(project_id, CommandJob(CONTEXT, job_id, CreateJob(new_version_id(), named)))
     return job_id
+
+
+async def append(committer: Committer, project_id: str) -> None:
+    """Append one event to a new stream."""
+    await committer.execute(project_id, Append(new_id("run"), Logged("triggered", data=PAYLOAD)))
 
 
 async def trigger(
