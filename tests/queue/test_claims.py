@@ -195,3 +195,17 @@ async def test_a_run_whose_time_to_live_is_over_is_not_claimed_though_nobody_has
     (taken,) = await project.claim(5)
     assert taken.run.run_id != run.run_id
     assert await project.claim(run_id=run.run_id) == []
+
+
+@in_project
+async def test_runs_are_claimed_and_retried_though_the_clock_was_set_back(project: Project) -> None:
+    job = await project.create_job()
+    project.set_time(3600)
+    before = await project.trigger(job)
+    project.set_time(0)
+    after = await project.trigger(job)
+    assert [each.run.run_id for each in await project.claim(1)] == [before.run_id]
+    named = await project.claim(1, run_id=after.run_id)
+    assert [each.run.run_id for each in named] == [after.run_id]
+    ended = await project.command(named[0].run, c.Complete({}))
+    assert ended.status is Status.COMPLETED

@@ -16,23 +16,12 @@ from runcord.run import commands as c
 from runcord.run.commands import Claim
 from runcord.run.state import Run
 from runcord.run.status import Status
-from runcord.testing.postgres import as_superuser
 from runcord.testing.project import Project, in_project, open_committer, open_project
-
-
-async def set_time(project: Project, seconds: float) -> None:
-    """Set the ledger's clock to `seconds` from now, for all sessions of the database that begin after this."""
-    then = (utc_now() + timedelta(seconds=seconds)).isoformat()
-    project.committer.close()
-    with psycopg.connect(as_superuser(project.dsn), autocommit=True) as conn:
-        name = conn.info.dbname
-        conn.execute(f"alter database \"{name}\" set runcord.now = '{then}'".encode())
-    project.committer.start()
 
 
 async def at(project: Project, seconds: float) -> bool:
     """Let the scheduler look `seconds` from now; return whether anything came of it."""
-    await set_time(project, seconds)
+    project.set_time(seconds)
     async with service_pool(project.dsn, 2) as pool:
         return await Scheduler(pool, project.committer).fire()
 
@@ -143,7 +132,7 @@ async def test_a_wait_ends_at_its_time(project: Project) -> None:
 async def test_schedulers_of_two_processes_fire_each_timer_once(project: Project) -> None:
     job = await project.create_job()
     await project.trigger_many(job, [{"delay_secs": 10} for _ in range(250)])
-    await set_time(project, 20)
+    project.set_time(20)
     async with open_project(project.dsn, project.project_id) as twin, service_pool(project.dsn, 2) as pool:
         each = [Scheduler(pool, one.committer) for one in (project, twin, project, twin)]
         await asyncio.gather(*(scheduler.fire() for scheduler in each))
@@ -211,7 +200,7 @@ async def test_keys_whose_life_is_over_are_swept_and_others_kept(project: Projec
     job = await project.create_job()
     await project.trigger(job, idempotency_key="short", fingerprint="f", idempotency_ttl_secs=60)
     await project.trigger(job, idempotency_key="long", fingerprint="f")
-    await set_time(project, 3 * 3600)
+    project.set_time(3 * 3600)
     async with service_pool(project.dsn, 1) as pool:
         await Scheduler(pool, project.committer).sweep()
     assert project.rows("select key from idempotency_keys") == [("long",)]

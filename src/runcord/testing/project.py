@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 
+from runcord.clock import utc_now
 from runcord.handling.event_waits import EventWaits
 from runcord.handling.idempotency import IdempotencyKeys
 from runcord.handling.jobs import CommandJob
@@ -23,6 +25,7 @@ from runcord.queue.claims import ClaimedRun, ClaimRuns, Selection
 from runcord.queue.leases import Leases
 from runcord.run import commands as c
 from runcord.run.state import Run
+from runcord.testing.postgres import as_superuser
 from runcord_projections.job_view import JobView
 from runcord_projections.run_view import RunView
 
@@ -55,6 +58,14 @@ class Project:
     dsn: str
     project_id: str
     committer: Committer
+
+    def set_time(self, seconds: float) -> None:
+        """Let the ledger's clock stand at `seconds` from now, for all sessions that begin after this."""
+        then = (utc_now() + timedelta(seconds=seconds)).isoformat()
+        self.committer.close()
+        with psycopg.connect(as_superuser(self.dsn), autocommit=True) as conn:
+            conn.execute(f"alter database \"{conn.info.dbname}\" set runcord.now = '{then}'".encode())
+        self.committer.start()
 
     async def execute(self, handler: Any) -> Any:
         """Execute a command and return its answer."""

@@ -1,5 +1,6 @@
 -- claim_candidates --
--- Runs that may be claimed now, in the queue's order, with the limits of their jobs.
+-- Runs that may be claimed now, in the queue's order, with the limits of their jobs. Now is the ledger's time, which may
+-- be ahead of a clock that was set back: runs are due at that time when they are triggered.
 select
     c.run_id,
     c.version,
@@ -18,7 +19,10 @@ select
     ) end as key_slots,
     case when j.version_policy <> 'pin' then j.state end as job_state
 from claim_candidates(
-    %(project_id)s, ledger_now(), %(limit)s, %(job_ids)s::text[], %(queues)s::text[],
+    %(project_id)s, (
+        select greatest(h.recorded_at, ledger_now()) from ledger_heads h where h.project_id = %(project_id)s
+    ),
+    %(limit)s, %(job_ids)s::text[], %(queues)s::text[],
     %(closed_job_ids)s::text[] || array(
         select j.job_id from jobs j
         where j.project_id = %(project_id)s and (
@@ -65,8 +69,10 @@ select
     case when j.version_policy <> 'pin' then j.state end as job_state
 from runs r
 join jobs j on j.project_id = %(project_id)s and j.job_id = r.job_id and j.enabled
-where r.project_id = %(project_id)s and r.run_id = %(run_id)s and r.status = 'queued' and r.due_at <= ledger_now()
-    and (r.wake_at is null or r.wake_at > ledger_now());
+join ledger_heads h on h.project_id = %(project_id)s
+where r.project_id = %(project_id)s and r.run_id = %(run_id)s and r.status = 'queued'
+    and r.due_at <= greatest(h.recorded_at, ledger_now())
+    and (r.wake_at is null or r.wake_at > greatest(h.recorded_at, ledger_now()));
 
 -- slots --
 -- The limits of a job, and how many of its runs, and of those with a concurrency key, are at work.
@@ -84,9 +90,10 @@ where j.project_id = %(project_id)s and j.job_id = %(job_id)s
 
 -- next_due --
 -- When the next queued run of a project that is not due yet becomes so, in seconds from now.
-select extract(epoch from min(due_at) - ledger_now())
-from runs
-where project_id = %(project_id)s and status = 'queued' and due_at > ledger_now();
+select extract(epoch from min(r.due_at) - ledger_now())
+from ledger_heads h
+join runs r on r.project_id = %(project_id)s and r.status = 'queued' and r.due_at > greatest(h.recorded_at, ledger_now())
+where h.project_id = %(project_id)s;
 
 -- grant_leases --
 -- Leases of new claims and of attempts that began or went on; all arrays run in parallel.
