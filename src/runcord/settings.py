@@ -40,7 +40,8 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(
             min_length=32,
-            description="Signs run tokens, 32 characters or more. Without it, one is made and kept in the database.",
+            description="Signs run tokens and seals jobs' secrets, 32 characters or more. Without it, one is made and "
+            "kept in the database. If it changes, tokens end and jobs need their secrets anew.",
         ),
     ] = None
     bootstrap_project: Annotated[

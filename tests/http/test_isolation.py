@@ -73,6 +73,7 @@ def tables(dsn: str) -> Any:
                 "select project_id, position, digest from ledger_heads order by 1",
                 "select * from runs order by 1, 2",
                 "select * from jobs order by 1, 2",
+                "select * from job_secrets order by 1, 2, 3",
                 "select * from leases order by 1, 2",
                 "select * from idempotency_keys order by 1, 2, 3",
                 "select * from event_waits order by 1, 2",

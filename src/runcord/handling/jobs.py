@@ -1,10 +1,11 @@
 """Handlers of commands to jobs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from runcord.errors import JobHasActiveRuns, JobNotFound, JobSlugTaken
+from runcord.handling import job_secrets
 from runcord.handling.consequence import SQL
 from runcord.handling.schema import check_schema
 from runcord.job import commands as c
@@ -20,6 +21,8 @@ class CommandJob:
     context: Context
     job_id: str
     command: c.Command
+    secrets: Mapping[str, bytes | None] = field(default_factory=dict[str, bytes | None])
+    """Sealed secrets to be kept for the job, by name; None removes one."""
     weight: int = 1
 
     def prepare(self, plan: Plan) -> None:
@@ -41,6 +44,8 @@ class CommandJob:
             case c.DeleteJob():
                 if tx.query(SQL["job_is_active"], {"job_id": self.job_id})[0][0]:
                     raise JobHasActiveRuns("the job has runs that have not ended: cancel them, or let them end, first")
+                job_secrets.forget(tx, self.job_id)
+        job_secrets.keep(tx, self.job_id, self.secrets)
         return tx.record(self.job_id, *events)
 
 

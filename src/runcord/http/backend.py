@@ -14,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 from runcord.errors import Unavailable
 from runcord.handling.event_waits import EventWaits
 from runcord.handling.idempotency import IdempotencyKeys
+from runcord.handling.job_secrets import Sealer
 from runcord.http.credentials import Credentials
 from runcord.http.job_refs import JobRefs
 from runcord.http.run_tokens import RunTokens, token_secret
@@ -49,6 +50,7 @@ class Backend:
     service: Pool
     credentials: Credentials
     run_tokens: RunTokens
+    sealer: Sealer
 
     @cached_property
     def job_refs(self) -> JobRefs:
@@ -120,6 +122,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
             service=service,
             credentials=Credentials(service),
             run_tokens=RunTokens(secret),
+            sealer=Sealer(secret),
         )
 
 

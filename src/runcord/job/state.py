@@ -54,6 +54,8 @@ class JobSettings:
     image_uri: str | None = None
     region: str | None = None
     webhook_url: str | None = None
+    has_webhook_secret: bool = False
+    has_endpoint_signing_secret: bool = False
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -68,6 +70,9 @@ class JobSettings:
         }
         return build(RetryPolicy, members)
 
+
+SECRETS = ("webhook_secret", "endpoint_signing_secret")
+"""What a job may have that no event holds: the settings say only whether there is one, as `has_<name>`."""
 
 SETTING_NAMES = frozenset(f.name for f in fields(JobSettings))
 

@@ -125,6 +125,8 @@ class Executor:
             for projection in self._projections:
                 for statement in projection.save(project_id, changes):
                     channel.send(*statement)
+            for statement in tx.writes:
+                channel.send(*statement)
             fault_point("committer.before_commit")
             channel.commit()
             fault_point("committer.after_commit")

@@ -99,6 +99,7 @@ class Stream:
 class _Undo:
     streams: dict[str, tuple[int, Any, int]]
     events: int
+    writes: int
     actions: list[Callable[[], None]]
 
 
@@ -118,6 +119,7 @@ class Transaction:
         self.base = position
         self.events: list[Recorded[Any]] = []
         self.metadata: list[bytes] = []
+        self.writes: list[Statement] = []
         self._channel = channel
         self._views = views
         self._streams: dict[str, Stream | None] = {}
@@ -126,7 +128,7 @@ class Transaction:
         self._context: Context | None = None
         self._context_members: dict[str, str] = {}
         self._context_bytes = b"{}"
-        self._undo = _Undo({}, 0, [])
+        self._undo = _Undo({}, 0, 0, [])
 
     # --- reading --------------------------------------------------------------------------------------
 
@@ -200,6 +202,10 @@ class Transaction:
             self.metadata.append(self._context_bytes)
         return stream.after
 
+    def write(self, statement: bytes, params: Mapping[str, Any]) -> None:
+        """Have rows written that are no events, with the events of this transaction or not at all."""
+        self.writes.append((statement, {"project_id": self.project_id, **params}))
+
     def on_undo(self, action: Callable[[], None]) -> None:
         """Have `action` called if the present handler is refused after all."""
         self._undo.actions.append(action)
@@ -239,7 +245,7 @@ class Transaction:
             self._context = context
             self._context_members = context.metadata()
             self._context_bytes = to_json(self._context_members)
-        self._undo = _Undo({}, len(self.events), [])
+        self._undo = _Undo({}, len(self.events), len(self.writes), [])
 
     def undo(self) -> None:
         """Take back all that the present handler did."""
@@ -252,6 +258,7 @@ class Transaction:
                 del stream.recorded[recorded:]
         del self.events[self._undo.events :]
         del self.metadata[self._undo.events :]
+        del self.writes[self._undo.writes :]
         for action in reversed(self._undo.actions):
             action()
 

@@ -9,6 +9,7 @@
 --   ledger_heads      the tip of each ledger: its lock, its counter and the last digest of its chain
 --   events            the ledgers themselves: append-only, written by ledger_append() alone
 --   runs, jobs        inline views: the state that commands are decided on, written in the command's transaction
+--   job_secrets       what jobs sign with and may not be told: sealed with the installation's secret
 --   leases            the live attempts and until when their workers may work on them
 --   idempotency_keys  which run answers for a key, and until when
 --   event_waits       which run waits, or waited, for an event key
@@ -129,6 +130,15 @@ create index jobs_limited on jobs (project_id)
     where not enabled or max_concurrency is not null or max_concurrency_per_key is not null;
 create unique index jobs_slug on jobs (project_id, slug) where not deleted;
 create index jobs_created on jobs (project_id, created_position desc) where not deleted;
+
+-- No view: secrets are in no event. Sealed as `runcord.handling.job_secrets` says.
+create table job_secrets (
+    project_id text collate "C" not null,
+    job_id text collate "C" not null,
+    name text collate "C" not null,
+    sealed bytea not null,
+    primary key (project_id, job_id, name)
+);
 
 create table leases (
     project_id text collate "C" not null,

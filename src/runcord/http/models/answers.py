@@ -62,6 +62,8 @@ class Job(Document):
     image_uri: Maybe[str] = None
     region: Maybe[str] = None
     webhook_url: Maybe[str] = None
+    has_webhook_secret: Maybe[bool] = None
+    has_endpoint_signing_secret: Maybe[bool] = None
 
 
 class JobVersion(Job):

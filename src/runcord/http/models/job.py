@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from runcord.http.models.value import (
     INT32_MAX,
+    EmptyUrl,
     Json,
     Line,
     Metadata,
@@ -13,13 +14,14 @@ from runcord.http.models.value import (
     Positive,
     PositiveSecs,
     Ref,
+    Secret,
     Secs,
     Slug,
     Tags,
     Text,
-    Url,
 )
 from runcord.http.operation import Body
+from runcord.job.state import SECRETS
 from runcord.run.retry import MAX_DELAY_SECS
 
 QueueName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
@@ -31,8 +33,8 @@ class _Settings(Body):
     project_id: Ref | None = None
     description: Text | None = None
     enabled: bool = True
-    endpoint_url: Url | None = None
-    fallback_endpoint_url: Url | None = None
+    endpoint_url: EmptyUrl = None
+    fallback_endpoint_url: EmptyUrl = None
     queue_name: QueueName = "default"
     payload_schema: Json = None
     result_schema: Json = None
@@ -65,7 +67,9 @@ class _Settings(Body):
     machine_preset: Line | None = None
     image_uri: Line | None = None
     region: Line | None = None
-    webhook_url: Url | None = None
+    webhook_url: EmptyUrl = None
+    webhook_secret: Secret | None = None
+    endpoint_signing_secret: Secret | None = None
 
     @model_validator(mode="after")
     def _window_is_one_kind(self) -> "_Settings":
@@ -74,11 +78,17 @@ class _Settings(Body):
         return self
 
     def given(self) -> dict[str, Any]:
-        """Return the settings that the caller gave, null ones included."""
-        values = self.model_dump(exclude={"project_id"}, exclude_unset=True)
+        """Return the settings that the caller gave, null ones included; of secrets, whether there is one."""
+        values = self.model_dump(exclude={"project_id", *SECRETS}, exclude_unset=True)
+        values |= {f"has_{name}": value is not None for name, value in self.secrets().items()}
         if "retry_delays_secs" in values:
             values["retry_delays_secs"] = values["retry_delays_secs"] or []
         return values
+
+    def secrets(self) -> dict[str, str | None]:
+        """Return the secrets that the caller gave, by name; None for one that is to be removed."""
+        given = {name: getattr(self, name) for name in SECRETS if name in self.model_fields_set}
+        return {name: value and value.get_secret_value() for name, value in given.items()}
 
 
 class NewJob(_Settings):
@@ -89,7 +99,8 @@ class NewJob(_Settings):
 
     def settings(self) -> dict[str, Any]:
         """Return what the caller gave; null stands for the default."""
-        return {name: value for name, value in self.given().items() if value is not None}
+        without = {f"has_{name}" for name, value in self.secrets().items() if value is None}
+        return {name: value for name, value in self.given().items() if value is not None and name not in without}
 
 
 class JobChanges(_Settings):

@@ -6,7 +6,7 @@ Bodies are strict: `"5"` is no number and `1` is no truth. Times are RFC 3339 st
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Strict, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr, Strict, StringConstraints
 
 from runcord.ledger.mapper import to_json
 
@@ -61,6 +61,10 @@ Ref = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 Line = Annotated[str, StringConstraints(max_length=1024)]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern=r"^https?://[^\s]+$")]
+EmptyUrl = Annotated[Url | None, BeforeValidator(lambda value: None if value == "" else value)]
+"""As Strait's clients send it: the empty string stands for none."""
+Secret = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
+"""Something that is taken and never answered."""
 IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 ConcurrencyKey = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 StateKey = Annotated[str, StringConstraints(min_length=1, max_length=256)]

@@ -1,5 +1,7 @@
 """Jobs: create, list, read, change, delete, and their versions."""
 
+from collections.abc import Mapping
+
 from runcord.errors import JobNotFound
 from runcord.handling.jobs import CommandJob
 from runcord.http.compat.strait.render import render_job
@@ -30,8 +32,8 @@ async def create_job(call: Call) -> Answer:
     body = call.body(NewJob)
     call.require_own_project(body.project_id)
     command = CreateJob(new_version_id(), body.settings(), created_by=call.actor)
-    committed = await call.backend.committer.execute(call.project_id, CommandJob(call.context, new_id("job"), command))
-    return _shown(call, committed, 201)
+    handler = CommandJob(call.context, new_id("job"), command, sealed(call, body))
+    return _shown(call, await call.backend.committer.execute(call.project_id, handler), 201)
 
 
 async def list_jobs(call: Call) -> Answer:
@@ -65,7 +67,7 @@ async def update_job(call: Call) -> Answer:
     body = call.body(JobChanges)
     call.require_own_project(body.project_id)
     command = UpdateJob(new_version_id(), body.given())
-    return _shown(call, await _command(call, command))
+    return _shown(call, await _command(call, command, sealed(call, body)))
 
 
 async def delete_job(call: Call) -> Answer:
@@ -87,11 +89,19 @@ async def list_job_versions(call: Call) -> Answer:
     return page(call, query, rows, cursor)
 
 
-async def _command(call: Call, command: Command) -> Committed:
+def sealed(call: Call, body: NewJob | JobChanges) -> dict[str, bytes | None]:
+    """Return the secrets in a body as they are kept."""
+    seal = call.backend.sealer.seal
+    return {name: value and seal(call.project_id, name, value) for name, value in body.secrets().items()}
+
+
+async def _command(call: Call, command: Command, secrets: Mapping[str, bytes | None] | None = None) -> Committed:
     refs, ref = call.backend.job_refs, call.path["job_id"]
     job_id = await refs.find(call.project_id, ref)
     try:
-        return await call.backend.committer.execute(call.project_id, CommandJob(call.context, job_id, command))
+        return await call.backend.committer.execute(
+            call.project_id, CommandJob(call.context, job_id, command, secrets or {})
+        )
     except JobNotFound:
         raise JobNotFound(f"there is no job {ref!r} in this project") from None
     finally:

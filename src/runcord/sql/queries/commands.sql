@@ -109,3 +109,28 @@ set run_id = excluded.run_id,
     waits_until = excluded.waits_until,
     settled_at = excluded.settled_at,
     payload = excluded.payload;
+
+-- keep_job_secret --
+-- A secret of a job, sealed, in the place of the one that it had.
+insert into job_secrets (project_id, job_id, name, sealed)
+values (%(project_id)s, %(job_id)s, %(name)s, %(sealed)b)
+on conflict (project_id, job_id, name) do update
+set sealed = excluded.sealed;
+
+-- forget_job_secrets --
+-- Secrets of a job that are needed no more.
+delete from job_secrets
+where project_id = %(project_id)s and job_id = %(job_id)s and name = any (%(names)s);
+
+-- copy_job_secrets --
+-- The secrets of one job, for another as well.
+insert into job_secrets (project_id, job_id, name, sealed)
+select s.project_id, %(copy_id)s, s.name, s.sealed
+from job_secrets s
+where s.project_id = %(project_id)s and s.job_id = %(job_id)s;
+
+-- job_secret --
+-- A secret of a job, sealed.
+select sealed
+from job_secrets
+where project_id = %(project_id)s and job_id = %(job_id)s and name = %(name)s;
