@@ -88,7 +88,7 @@ class _Settings(Body):
     def secrets(self) -> dict[str, str | None]:
         """Return the secrets that the caller gave, by name; None for one that is to be removed."""
         given = {name: getattr(self, name) for name in SECRETS if name in self.model_fields_set}
-        return {name: value and value.get_secret_value() for name, value in given.items()}
+        return {name: None if value is None else value.get_secret_value() for name, value in given.items()}
 
 
 class NewJob(_Settings):

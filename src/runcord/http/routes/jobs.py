@@ -92,7 +92,9 @@ async def list_job_versions(call: Call) -> Answer:
 def sealed(call: Call, body: NewJob | JobChanges) -> dict[str, bytes | None]:
     """Return the secrets in a body as they are kept."""
     seal = call.backend.sealer.seal
-    return {name: value and seal(call.project_id, name, value) for name, value in body.secrets().items()}
+    return {
+        name: None if value is None else seal(call.project_id, name, value) for name, value in body.secrets().items()
+    }
 
 
 async def _command(call: Call, command: Command, secrets: Mapping[str, bytes | None] | None = None) -> Committed:
