@@ -15,6 +15,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from runcord.job import events as job_events
+from runcord.key import events as key_events
 from runcord.run import events as run_events
 from runcord.run.events import Failure
 from runcord.run.retry import RetryPolicy
@@ -69,12 +70,11 @@ def statuses() -> str:
 
 def events() -> str:
     """Return the page of the events."""
-    lines = ["", "## Events of a run", ""]
-    for event in get_args(run_events.Event):
-        lines += _event(event)
-    lines += ["## Events of a job", ""]
-    for event in get_args(job_events.Event):
-        lines += _event(event)
+    lines = [""]
+    for whose, kinds in (("a run", run_events.Event), ("a job", job_events.Event), ("an API key", key_events.Event)):
+        lines += [f"## Events of {whose}", ""]
+        for event in get_args(kinds):
+            lines += _event(event)
     lines += ["## Shapes", ""]
     for shape in (Failure, RetryPolicy):
         lines += [f"### {shape.__name__}", "", inspect.cleandoc(shape.__doc__ or ""), "", *_members(shape), ""]

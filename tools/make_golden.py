@@ -66,7 +66,7 @@ def example(hint: Any, member: Field[Any]) -> Any:
     if origin is Literal:
         return next(arg for arg in args if arg != member.default)
     if origin is tuple:
-        return (1.5, 60.0)
+        return ("one", "another") if str in args else (1.5, 60.0)
     if origin is Mapping:
         return {"key": "value", "ключ": "значение"}
     if is_dataclass(hint) and isinstance(hint, type):

@@ -177,6 +177,15 @@ class ResultInvalid(Unprocessable):
     code = "result_invalid"
 
 
+# --- API keys -----------------------------------------------------------------------------------------
+
+
+class KeyNotActive(Conflict):
+    """The API key was rotated or revoked, or has expired: it cannot be rotated any more."""
+
+    code = "key_not_active"
+
+
 # --- the ledger ---------------------------------------------------------------------------------------
 
 

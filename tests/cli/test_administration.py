@@ -3,11 +3,12 @@
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import psycopg
 import pytest
 
-from runcord.http.credentials import hash_key
+from runcord.http.key_administration import find_key
 from runcord.testing.postgres import TestServer
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -70,17 +71,45 @@ def test_a_key_can_be_made_listed_and_revoked(runcord: Run, dsn: str) -> None:
     )  # fmt: skip
     key = json.loads(made.stdout)
     with psycopg.connect(dsn) as conn:
-        row = conn.execute(
-            "select project_id, scopes, expires_at - created_at between '6 days' and '8 days', revoked_at"
-            " from api_keys where key_hash = %s",
-            [hash_key(key["api_key"])],
-        ).fetchone()
-    assert row == ("shop", ["runs:read", "runs:write"], True, None)
+        found = find_key(conn, key["api_key"])
+    assert found is not None
+    project_id, state = found
+    assert (project_id, state.scopes, state.revoked_at) == ("shop", ("runs:read", "runs:write"), None)
+    assert state.expires_at == state.created_at + timedelta(days=7)
 
     assert runcord("keys", "revoke", key["key_id"], "--project", "shop", DATABASE_URL=dsn).returncode == 0
     listed = json.loads(runcord("keys", "list", "--project", "shop", "--format", "json", DATABASE_URL=dsn).stdout)
     assert [(each["key_id"], each["revoked_at"] is not None) for each in listed] == [(key["key_id"], True)]
     assert key["api_key"] not in json.dumps(listed)
+
+
+def test_a_key_can_be_rotated_once(runcord: Run, dsn: str) -> None:
+    runcord("projects", "create", "shop", DATABASE_URL=dsn)
+    made = runcord(
+        "keys", "create", "--project", "shop", "--name", "ci", "--scope", "runs:read", "--format", "json",
+        DATABASE_URL=dsn,
+    )  # fmt: skip
+    old = json.loads(made.stdout)["key_id"]
+    rotate = ("keys", "rotate", old, "--project", "shop", "--format", "json")
+    new = json.loads(runcord(*rotate, "--grace-minutes", "10", DATABASE_URL=dsn).stdout)
+    assert (new["old_key_id"], new["name"], new["scopes"]) == (old, "ci", ["runs:read"])
+    with psycopg.connect(dsn) as conn:
+        found = find_key(conn, new["api_key"])
+    assert found is not None
+    state = found[1]
+    assert (state.key_id, state.rotated_from, state.created_by) == (new["key_id"], old, "operator")
+
+    again = runcord(*rotate, DATABASE_URL=dsn)
+    assert again.returncode == 1
+    assert new["key_id"] in again.stderr and again.stdout == ""
+    nowhere = runcord("keys", "rotate", "key_none", "--project", "shop", DATABASE_URL=dsn)
+    assert nowhere.returncode == 1
+    assert "no key key_none" in nowhere.stderr
+    listed = json.loads(runcord("keys", "list", "--project", "shop", "--format", "json", DATABASE_URL=dsn).stdout)
+    assert [(each["key_id"], each["replaced_by_key_id"]) for each in listed] == [
+        (old, new["key_id"]),
+        (new["key_id"], None),
+    ]
 
 
 def test_projects_are_listed_for_people_and_for_programs(runcord: Run, dsn: str) -> None:
@@ -99,7 +128,8 @@ def test_projects_are_listed_for_people_and_for_programs(runcord: Run, dsn: str)
         (["keys", "create", "--project", "shop", "--name", "x", "--scope", "runs:eat"], 2, "runs:eat"),
         (["keys", "create", "--project", "none", "--name", "x", "--scope", "*"], 1, "runcord projects create none"),
         (["keys", "list", "--project", "none"], 1, "no project none"),
-        (["keys", "revoke", "key_none", "--project", "none"], 1, "no key key_none"),
+        (["keys", "revoke", "key_none", "--project", "none"], 1, "no project none"),
+        (["keys", "rotate", "key_none", "--project", "none"], 1, "no project none"),
         (["projects", "create", "not/an/id"], 2, "not/an/id"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from runcord.http.credentials import create_key
+from runcord.http.key_administration import create_key
 from runcord.sql import apply_schema
 from runcord.testing.postgres import TestServer
 
@@ -110,8 +110,7 @@ def test_a_database_that_forgets_is_refused_unless_that_is_wanted(runcord: Run, 
 def test_a_key_of_another_project_is_refused(runcord: Run, dsn: str) -> None:
     runcord("projects", "create", "shop", DATABASE_URL=dsn)
     settings = {"DATABASE_URL": dsn, "RUNCORD_ALLOW_UNSAFE_DATABASE": "true"}
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        create_key(conn, "shop", "ci", secret=KEY)
+    create_key(dsn, "shop", "ci", secret=KEY)
     outcome = runcord(
         "serve", "--port", "0", **settings, RUNCORD_BOOTSTRAP_PROJECT="other", RUNCORD_BOOTSTRAP_API_KEY=KEY
     )

@@ -34,6 +34,7 @@ def test_two_servers_share_a_ledger(dsn: str) -> None:
         assert set(journal.settled) == {run for runs in journal.runs.values() for run in runs}
         counted = check_ledger(dsn, PROJECT, {"limited": 3})
         assert counted == {
+            "key.created.v1": 1,
             "job.created.v1": 2,
             "run.triggered.v1": 360,
             "run.dequeued.v1": 360,

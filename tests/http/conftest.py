@@ -10,7 +10,8 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from runcord.http.app import create_app
-from runcord.http.credentials import create_key, create_project
+from runcord.http.credentials import create_project
+from runcord.http.key_administration import create_key
 from runcord.settings import load_settings
 from runcord.testing.contract import check_answer
 
@@ -107,7 +108,7 @@ def new_secret(dsn: str) -> Callable[..., str]:
     def new(project_id: str = PROJECT, *, scopes: Sequence[str] = ("*",)) -> str:
         with psycopg.connect(dsn, autocommit=True) as conn:
             create_project(conn, project_id, project_id)
-            return create_key(conn, project_id, "test", scopes=scopes).secret
+        return create_key(dsn, project_id, "test", scopes=scopes).secret
 
     return new
 

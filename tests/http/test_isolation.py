@@ -78,6 +78,7 @@ def tables(dsn: str) -> Any:
                 "select * from idempotency_keys order by 1, 2, 3",
                 "select * from event_waits order by 1, 2",
                 "select * from api_keys order by 1, 2",
+                "select * from api_key_hashes order by 1, 2",
             )
         ]
 

@@ -1,17 +1,20 @@
 """`runcord projects` and `runcord keys`: who may come in."""
 
 import re
-from datetime import timedelta
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from runcord.cli.output import Format, console, errors, print_facts, print_rows
 from runcord.cli.state import StateDir, resolve_database
 from runcord.errors import ConfigurationError, NotFound
+from runcord.key.commands import DEFAULT_GRACE_MINUTES, MAX_GRACE_MINUTES
+
+T = TypeVar("T")
 
 projects = typer.Typer(help="Make and list projects. Uses the database directly.", no_args_is_help=True)
-keys = typer.Typer(help="Make, list and revoke API keys. Uses the database directly.", no_args_is_help=True)
+keys = typer.Typer(help="Make, list, rotate and revoke API keys. Uses the database directly.", no_args_is_help=True)
 
 Project = Annotated[str, typer.Option("--project", help="The id of the project.")]
 
@@ -63,9 +66,8 @@ def create_key(
 ) -> None:
     """Make an API key and print it: it is shown this once and kept nowhere."""
     from runcord.cli.database import connect
-    from runcord.clock import utc_now
     from runcord.http.credentials import ALL_SCOPES
-    from runcord.http.credentials import create_key as create
+    from runcord.http.key_administration import create_key as create
 
     wrong = [given for given in scope or () if given not in (*ALL_SCOPES, "*")]
     if wrong or not scope:
@@ -73,12 +75,12 @@ def create_key(
             f"{f'There is no scope {wrong[0]!r}' if wrong else 'Say what the key may do'}: "
             f"--scope '*' for everything, or of {', '.join(ALL_SCOPES)}."
         )
-    expires_at = None if expires_in_days is None else utc_now() + timedelta(days=expires_in_days)
-    with connect(resolve_database(state_dir)) as conn:
+    dsn = resolve_database(state_dir)
+    with connect(dsn) as conn:
         _require_project(conn, project)
-        key = create(conn, project, name, scopes=scope, expires_at=expires_at)
-    facts = {"key_id": key.key_id, "project_id": project, "name": name, "scopes": scope, "expires_at": expires_at}
-    print_facts({**facts, "api_key": key.secret}, format)
+    made = create(dsn, project, name, scopes=scope, expires_in_days=expires_in_days)
+    facts = {"key_id": made.key_id, "project_id": project, "name": name, "scopes": scope}
+    print_facts({**facts, "expires_at": made.key.expires_at, "api_key": made.secret}, format)
     errors.print("Keep the key: it is not shown again.")
 
 
@@ -86,13 +88,44 @@ def create_key(
 def list_keys(project: Project, format: Format = "text", state_dir: StateDir = None) -> None:
     """List the keys of a project, revoked ones too, oldest first. The keys themselves are kept nowhere."""
     from runcord.cli.database import connect
-    from runcord.http.credentials import SQL
+    from runcord.http.key_administration import keys_of
 
     with connect(resolve_database(state_dir)) as conn:
         _require_project(conn, project)
-        found = conn.execute(SQL["keys"], {"project_id": project})
-        rows = [dict(zip(_KEY, row, strict=True)) for row in found]
-    print_rows(rows, _KEY, format, empty=f"Project {project} has no keys.")
+        found = keys_of(conn, project)
+    rows = [{name: getattr(key, attribute) for name, attribute in _KEY.items()} for key in found]
+    print_rows(rows, tuple(_KEY), format, empty=f"Project {project} has no keys.")
+
+
+@keys.command("rotate")
+def rotate_key(
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, not the key.")],
+    project: Project,
+    grace: Annotated[
+        int,
+        typer.Option(
+            "--grace-minutes", min=0, max=MAX_GRACE_MINUTES, help="How long the old key goes on; 0: not at all."
+        ),
+    ] = DEFAULT_GRACE_MINUTES,
+    format: Format = "text",
+    state_dir: StateDir = None,
+) -> None:
+    """Put a new key in the place of another and print it: it is shown this once and kept nowhere.
+
+    The new key has the old one's name, scopes and end. The old one goes on until its grace is over.
+    """
+    from runcord.cli.database import connect
+    from runcord.http.key_administration import rotate_key as rotate
+
+    dsn = resolve_database(state_dir)
+    with connect(dsn) as conn:
+        _require_project(conn, project)
+    rotation, secret = _about(key_id, project, lambda: rotate(dsn, project, key_id, grace))
+    old, new = rotation.old, rotation.new
+    facts = {"key_id": new.key_id, "project_id": project, "name": new.name, "scopes": new.scopes}
+    ends = {"expires_at": new.expires_at, "old_key_id": old.key_id, "grace_expires_at": old.grace_ends_at}
+    print_facts({**facts, **ends, "api_key": secret}, format)
+    errors.print("Keep the key: it is not shown again.")
 
 
 @keys.command("revoke")
@@ -101,15 +134,22 @@ def revoke_key(
     project: Project,
     state_dir: StateDir = None,
 ) -> None:
-    """Revoke a key, for ever. Running servers heed it within five seconds."""
+    """Revoke a key: within a second or so it opens nothing any more. Revoking it twice does no harm."""
     from runcord.cli.database import connect
-    from runcord.http.credentials import SQL
+    from runcord.http.key_administration import revoke_key as revoke
 
-    with connect(resolve_database(state_dir)) as conn:
-        row = conn.execute(SQL["revoke_key"], {"project_id": project, "key_id": key_id}).fetchone()
-    if row is None:
-        raise NotFound(f"Project {project} has no key {key_id}: `runcord keys list` shows those it has.")
+    dsn = resolve_database(state_dir)
+    with connect(dsn) as conn:
+        _require_project(conn, project)
+    _about(key_id, project, lambda: revoke(dsn, project, key_id))
     console.print(f"revoked {key_id}", markup=False)
+
+
+def _about(key_id: str, project: str, act: Callable[[], T]) -> T:
+    try:
+        return act()
+    except NotFound:
+        raise NotFound(f"Project {project} has no key {key_id}: `runcord keys list` shows those it has.") from None
 
 
 def _require_project(conn: Any, project_id: str) -> None:
@@ -122,4 +162,18 @@ def _require_project(conn: Any, project_id: str) -> None:
 # As for RUNCORD_BOOTSTRAP_PROJECT.
 _PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PROJECT: tuple[str, ...] = ("project_id", "name", "created_at")
-_KEY: tuple[str, ...] = ("key_id", "name", "key_prefix", "scopes", "created_at", "expires_at", "revoked_at")
+_KEY = {
+    "key_id": "key_id",
+    "name": "name",
+    "key_prefix": "prefix",
+    "scopes": "scopes",
+    "created_at": "created_at",
+    "created_by": "created_by",
+    "expires_at": "expires_at",
+    "grace_expires_at": "grace_ends_at",
+    "replaced_by_key_id": "rotated_to",
+    "next_rotation_at": "next_rotation_at",
+    "revoked_at": "revoked_at",
+    "revoked_by": "revoked_by",
+}
+"""The columns of `keys list`, and what of a key is in each."""

@@ -70,28 +70,32 @@ def _problems(dsn: str, settings: Settings) -> "Iterator[RuncordError]":
         yield ConfigurationError(f"The database lacks {len(missing)} migration(s): run `runcord migrate`.")
 
 
-def bootstrap(conn: "psycopg.Connection[Any]", project_id: str, api_key: str | None) -> None:
+def bootstrap(dsn: str, project_id: str, api_key: str | None) -> None:
     """Make the project, and a key with all scopes for it, as far as they are missing. Any number may do so at once.
 
     Raises:
         ConfigurationError: the key exists and belongs to another project, or was revoked or has expired.
     """
     from runcord.clock import utc_now
-    from runcord.http.credentials import SQL, create_project, ensure_key, hash_key
+    from runcord.http.credentials import create_project
+    from runcord.http.key_administration import create_key, find_key
+    from runcord.ledger.transaction import Context
 
-    create_project(conn, project_id, project_id)
-    if api_key is None:
-        return
-    with conn.transaction():
-        # Two servers that start at once would each find the key missing.
-        conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"bootstrap:{project_id}",))
-        ensure_key(conn, project_id, "bootstrap", api_key)
-        row = conn.execute(SQL["key_of_hash"], {"key_hash": hash_key(api_key)}).fetchone()
-    assert row is not None
-    owner, _, _, revoked_at, expires_at = row
+    with connect(dsn) as conn:
+        create_project(conn, project_id, project_id)
+        if api_key is None:
+            return
+        with conn.transaction():
+            # Two servers that start at once would each find the key missing.
+            conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"bootstrap:{project_id}",))
+            found = find_key(conn, api_key)
+            if found is None:
+                create_key(dsn, project_id, "bootstrap", secret=api_key, context=Context(actor="bootstrap"))
+                return
+    owner, key = found
     if owner != project_id:
         raise ConfigurationError(f"The bootstrap API key belongs to project {owner}, not to {project_id}.")
-    if revoked_at is not None or (expires_at is not None and expires_at <= utc_now()):
+    if key.has_ended(utc_now()):
         raise ConfigurationError(f"The bootstrap API key of project {project_id} was revoked or has expired.")
 
 

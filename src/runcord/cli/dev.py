@@ -115,25 +115,24 @@ def _listen(settings: "Settings") -> socket.socket:
 
 def _grant_access(dsn: str, directory: Path, settings: "Settings") -> Access:
     """Make the project and its key as far as they are missing; the same ones at every start."""
-    from runcord.cli.database import bootstrap, connect
+    from runcord.cli.database import bootstrap
     from runcord.ids import new_api_key
 
     project_id = settings.bootstrap_project or DEFAULT_PROJECT
     path = directory / CREDENTIALS
     kept = read_facts(path) or {}
     kept_key = kept.get("api_key") if kept.get("project_id") == project_id else None
-    with connect(dsn) as conn:
-        if settings.bootstrap_api_key is not None:
-            key = settings.bootstrap_api_key.get_secret_value()
-            bootstrap(conn, project_id, key)
-        else:
-            key = str(kept_key or new_api_key())
-            try:
-                bootstrap(conn, project_id, key)
-            except ConfigurationError:  # somebody has revoked it
-                errors.print("The API key of the last start was revoked or has expired: making a new one.")
-                key = new_api_key()
-                bootstrap(conn, project_id, key)
+    if settings.bootstrap_api_key is not None:
+        key = settings.bootstrap_api_key.get_secret_value()
+        bootstrap(dsn, project_id, key)
+    else:
+        key = str(kept_key or new_api_key())
+        try:
+            bootstrap(dsn, project_id, key)
+        except ConfigurationError:  # somebody has revoked it
+            errors.print("The API key of the last start was revoked or has expired: making a new one.")
+            key = new_api_key()
+            bootstrap(dsn, project_id, key)
     access = Access(project_id, key)
     if kept != {"project_id": project_id, "api_key": key}:
         write_private(path, {"project_id": project_id, "api_key": key})

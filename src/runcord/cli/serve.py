@@ -31,7 +31,7 @@ def serve(
 
     import structlog
 
-    from runcord.cli.database import bootstrap, connect, require_servable
+    from runcord.cli.database import bootstrap, require_servable
     from runcord.http import server
     from runcord.logs import configure_logging
 
@@ -42,8 +42,7 @@ def serve(
             require_servable(dsn, settings)
             if settings.bootstrap_project is not None:
                 key = settings.bootstrap_api_key
-                with connect(dsn) as conn:
-                    bootstrap(conn, settings.bootstrap_project, None if key is None else key.get_secret_value())
+                bootstrap(dsn, settings.bootstrap_project, None if key is None else key.get_secret_value())
             with server.listen(settings.host, settings.port) as listening:
                 structlog.stdlib.get_logger(__name__).info(
                     "listening", base_url=server.base_url(settings.host, listening), workers=settings.workers

@@ -29,6 +29,7 @@ from runcord.queue.leases import Leases
 from runcord.queue.scheduler import Scheduler
 from runcord.settings import Settings
 from runcord_projections.job_view import JobView
+from runcord_projections.key_view import KeyView
 from runcord_projections.run_view import RunView
 
 log = structlog.get_logger(__name__)
@@ -93,7 +94,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
 
     committer = Committer(
         dsn,
-        views=(RunView(), JobView()),
+        views=(RunView(), JobView(), KeyView()),
         projections=(Leases(), IdempotencyKeys(), EventWaits()),
         writers=settings.writers,
         on_commit=committed,

@@ -1,11 +1,13 @@
 """API keys: who speaks, for which project, and what they may do.
 
-Keys are kept as SHA-256 hashes (they are 256 random bits, so no slow hash is needed). What a key may do is cached
-for a few seconds, so a revocation is felt everywhere within `CACHE_SECS`.
+Keys are kept as SHA-256 hashes (they are 256 random bits, so no slow hash is needed). What a key may do is cached for
+`CACHE_SECS`: whatever ends a key, in whichever process, is felt in every process by then. A key's expiry and the end
+of its grace are known beforehand and cut the time short.
 """
 
+import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,15 +15,18 @@ from typing import Any
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
-from runcord.clock import monotonic, utc_now
-from runcord.errors import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
+from runcord.clock import monotonic
+from runcord.errors import Forbidden, Invalid, Unauthenticated, Unavailable
+from runcord.handling.keys import Secret
 from runcord.ids import new_api_key, new_id
+from runcord.key.state import ALL, ApiKey
 from runcord.ledger.transaction import Row
 from runcord.sql import load
+from runcord_projections.key_view.projection import CODEC
 
 SQL = load("runcord.sql", "queries/access.sql")
 
-CACHE_SECS = 5.0
+CACHE_SECS = 1.0
 _CACHED = 10_000
 
 ALL_SCOPES = (
@@ -32,6 +37,7 @@ ALL_SCOPES = (
     "jobs:write",
     "jobs:trigger",
     "events:send",
+    "stats:read",
     "api-keys:manage",
     "projects:manage",
 )
@@ -46,6 +52,7 @@ class Key:
     key_id: str
     scopes: frozenset[str]
     expires_at: datetime | None
+    """From when on it opens nothing: its expiry, or the end of its grace after a rotation."""
 
     @property
     def actor(self) -> str:
@@ -54,30 +61,23 @@ class Key:
 
     def require(self, *scopes: str) -> None:
         """Raise Forbidden unless the key has one of the scopes."""
-        if self.scopes.isdisjoint((*scopes, "*")):
+        if self.scopes.isdisjoint((*scopes, ALL)):
             raise Forbidden(f"insufficient permissions: requires {' or '.join(scopes)}")
 
 
 @dataclass(frozen=True)
-class NewKey:
-    """A key just made; `secret` is shown once and kept nowhere."""
+class _Found:
+    """What the database said of a hash; times are of the monotonic clock."""
 
-    key_id: str
-    secret: str
-    prefix: str
+    key: Key | None
+    asked_at: float
+    ends_at: float
+
+    def is_fresh(self, now: float) -> bool:
+        return now < self.asked_at + CACHE_SECS
 
 
-@dataclass(frozen=True)
-class KeyFacts:
-    """What is known of a key; its secret is not."""
-
-    key_id: str
-    name: str
-    prefix: str
-    scopes: Sequence[str]
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
+_NEVER = float("inf")
 
 
 class Credentials:
@@ -85,69 +85,77 @@ class Credentials:
 
     def __init__(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]]) -> None:
         self._pool = pool
-        self._cache: dict[bytes, tuple[float, Key | None]] = {}
+        self._cache: dict[bytes, _Found] = {}
+        self._asking: dict[bytes, asyncio.Task[_Found]] = {}
 
     async def find(self, secret: str) -> Key:
         """Return the key.
 
         Raises:
-            Unauthenticated: there is none, or it was revoked or has expired.
+            Unauthenticated: there is none, or it was revoked, has expired, or its grace after a rotation is over.
             Unavailable: the database could not be asked.
         """
         key_hash = hash_key(secret)
-        now = monotonic()
-        cached = self._cache.get(key_hash)
-        if cached is None or cached[0] <= now:
-            if len(self._cache) >= _CACHED:
-                self._cache.clear()
-            cached = self._cache[key_hash] = (now + CACHE_SECS, await self._load(key_hash))
-        key = cached[1]
-        if key is None or (key.expires_at is not None and key.expires_at <= utc_now()):
+        found = self._cache.get(key_hash)
+        if found is None or not found.is_fresh(monotonic()):
+            found = await self._ask_once(key_hash)
+        if found.key is None or found.ends_at <= monotonic():
             raise Unauthenticated("the API key is unknown, revoked or expired: send `Authorization: Bearer <key>`")
-        return key
+        return found.key
 
-    async def create(
-        self, project_id: str, name: str, scopes: Sequence[str], expires_at: datetime | None = None
-    ) -> NewKey:
-        """Make a key with a random secret. Raises Unavailable."""
-        key = _new_key()
-        await self._execute("create_key", _row(key, project_id, name, scopes, expires_at))
-        return key
+    def forget(self, key_id: str) -> None:
+        """Ask anew when the key is used next: this process need not wait to feel what it has itself done."""
+        self._cache = {
+            key_hash: found
+            for key_hash, found in self._cache.items()
+            if found.key is None or found.key.key_id != key_id
+        }
 
-    async def of_project(self, project_id: str) -> list[KeyFacts]:
-        """Return the project's keys, oldest first, revoked ones included. Raises Unavailable."""
-        return [KeyFacts(*row) for row in await self._execute("keys", {"project_id": project_id})]
+    async def _ask_once(self, key_hash: bytes) -> _Found:
+        """Ask the database, once for all the requests that want to know just now."""
+        asking = self._asking.get(key_hash)
+        if asking is None:
+            asking = self._asking[key_hash] = asyncio.create_task(self._ask(key_hash))
+            asking.add_done_callback(lambda task: self._asked(key_hash, task))
+        return await asyncio.shield(asking)
 
-    async def revoke(self, project_id: str, key_id: str) -> None:
-        """Make a key useless: here at once, in other processes within `CACHE_SECS`. Revoking twice does no harm.
+    def _asked(self, key_hash: bytes, task: "asyncio.Task[_Found]") -> None:
+        del self._asking[key_hash]
+        if task.cancelled() or task.exception() is not None:  # those who wait are told
+            return
+        if len(self._cache) >= _CACHED:
+            self._cache.clear()
+        self._cache[key_hash] = task.result()
 
-        Raises:
-            NotFound: the project has no such key.
-            Unavailable: the database could not be asked.
-        """
-        if not await self._execute("revoke_key", {"project_id": project_id, "key_id": key_id}):
-            raise NotFound(f"there is no API key {key_id[:128]!r} in this project")
-        self._cache = {hash_: entry for hash_, entry in self._cache.items() if not _is(entry[1], key_id)}
-
-    async def _execute(self, statement: str, params: Mapping[str, Any]) -> list[Row]:
+    async def _ask(self, key_hash: bytes) -> _Found:
+        asked_at = monotonic()
         try:
             async with self._pool.connection() as conn:
-                cursor = await conn.execute(SQL[statement], params)
-                return await cursor.fetchall() if cursor.description else []
+                rows = await (await conn.execute(SQL["key_of_hash"], {"key_hash": key_hash})).fetchall()
         except (psycopg.OperationalError, PoolTimeout, TooManyRequests) as error:
             raise Unavailable from error
-
-    async def _load(self, key_hash: bytes) -> Key | None:
-        rows = await self._execute("key_of_hash", {"key_hash": key_hash})
         if not rows:
-            return None
-        project_id, key_id, scopes, revoked_at, expires_at = rows[0]
-        return None if revoked_at is not None else Key(project_id, key_id, frozenset(scopes), expires_at)
+            return _Found(None, asked_at, _NEVER)
+        project_id, key, now = row_of_hash(rows[0])
+        ends_at = _NEVER if key.ends_at is None else asked_at + (key.ends_at - now).total_seconds()
+        return _Found(Key(project_id, key.key_id, frozenset(key.scopes), key.ends_at), asked_at, ends_at)
+
+
+def row_of_hash(row: Row) -> tuple[str, ApiKey, datetime]:
+    """Return the project, the key and the ledgers' time of a row of `key_of_hash`."""
+    project_id, state, now = row
+    return project_id, CODEC.decode(state), now
 
 
 def hash_key(secret: str) -> bytes:
     """Return what is kept of a key."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def new_key(given: str | None = None) -> tuple[str, Secret]:
+    """Return a key, random unless it is given, and what it will be known by."""
+    key = given or new_api_key()
+    return key, Secret(new_id("key"), key[:12], hash_key(key))
 
 
 def create_project(conn: psycopg.Connection[Any], project_id: str, name: str) -> None:
@@ -157,57 +165,8 @@ def create_project(conn: psycopg.Connection[Any], project_id: str, name: str) ->
         conn.execute(SQL["open_ledger"], {"project_id": project_id})
 
 
-def create_key(
-    conn: psycopg.Connection[Any],
-    project_id: str,
-    name: str,
-    *,
-    scopes: Sequence[str] = ("*",),
-    secret: str | None = None,
-    expires_at: datetime | None = None,
-) -> NewKey:
-    """Make a key; `secret` fixes it (bootstrap), otherwise it is random."""
-    key = _new_key(secret)
-    conn.execute(SQL["create_key"], _row(key, project_id, name, scopes, expires_at))
-    return key
-
-
-def ensure_key(conn: psycopg.Connection[Any], project_id: str, name: str, secret: str) -> None:
-    """Make a key with this secret and all scopes unless it is there."""
-    if conn.execute(SQL["key_of_hash"], {"key_hash": hash_key(secret)}).fetchone() is None:
-        create_key(conn, project_id, name, secret=secret)
-
-
-def check_scopes(scopes: Sequence[str], grantor: Key) -> None:
-    """Raise unless all scopes are known, and are those of whoever grants them.
-
-    Raises:
-        Invalid: a scope is not known.
-        Forbidden: the grantor does not have it.
-    """
+def check_scopes(scopes: Sequence[str]) -> None:
+    """Raise Invalid unless all scopes are known."""
     for scope in scopes:
-        if scope != "*" and scope not in ALL_SCOPES:
+        if scope != ALL and scope not in ALL_SCOPES:
             raise Invalid(f"there is no scope {scope!r}: choose from {', '.join(ALL_SCOPES)}, or `*` for all")
-        if scope not in grantor.scopes and "*" not in grantor.scopes:
-            raise Forbidden(f"a key cannot grant what it does not have itself: {scope}")
-
-
-def _new_key(secret: str | None = None) -> NewKey:
-    secret = secret or new_api_key()
-    return NewKey(new_id("key"), secret, secret[:12])
-
-
-def _row(key: NewKey, project_id: str, name: str, scopes: Sequence[str], expires_at: datetime | None) -> dict[str, Any]:
-    return {
-        "project_id": project_id,
-        "key_id": key.key_id,
-        "name": name,
-        "key_hash": hash_key(key.secret),
-        "key_prefix": key.prefix,
-        "scopes": list(scopes),
-        "expires_at": expires_at,
-    }
-
-
-def _is(key: Key | None, key_id: str) -> bool:
-    return key is not None and key.key_id == key_id

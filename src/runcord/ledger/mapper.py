@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from runcord.errors import UnknownEventType
 from runcord.job import events as job_events
+from runcord.key import events as key_events
 from runcord.ledger.upcasts import UPCASTS
 from runcord.recorded import Recorded
 from runcord.run import events as run_events
@@ -112,7 +113,9 @@ def to_json(value: Any) -> bytes:
     return orjson.dumps(value, option=_JSON_OPTIONS)
 
 
-REGISTRY: Mapping[str, type] = {cls.TYPE: cls for cls in (*get_args(run_events.Event), *get_args(job_events.Event))}
+REGISTRY: Mapping[str, type] = {
+    cls.TYPE: cls for events in (run_events.Event, job_events.Event, key_events.Event) for cls in get_args(events)
+}
 """Every event type that Runcord writes, by its stable name."""
 
 _CODECS: Mapping[type, Codec[Any]] = {cls: Codec(cls) for cls in REGISTRY.values()}

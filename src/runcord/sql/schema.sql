@@ -5,7 +5,8 @@
 -- distributed by `project_id` (Citus). No sequences, no triggers, no extensions; keys compare bytewise.
 --
 --   projects          who has a ledger here
---   api_keys          who may speak for a project (hashed)
+--   api_keys          an inline view: who may speak for a project
+--   api_key_hashes    what keys are found by: the one thing about them that the ledger does not hold
 --   ledger_heads      the tip of each ledger: its lock, its counter and the last digest of its chain
 --   events            the ledgers themselves: append-only, written by ledger_append() alone
 --   runs, jobs        inline views: the state that commands are decided on, written in the command's transaction
@@ -24,16 +25,21 @@ create table projects (
 create table api_keys (
     project_id text collate "C" not null references projects,
     key_id text collate "C" not null,
-    name text not null,
-    key_hash bytea not null,
-    key_prefix text not null,
-    scopes text[] not null,
-    created_at timestamptz not null default clock_timestamp(),
-    expires_at timestamptz,
-    revoked_at timestamptz,
+    version integer not null,
+    position bigint not null,
+    created_position bigint not null,
+    state bytea not null,
     primary key (project_id, key_id)
 );
-create index api_keys_hash on api_keys (key_hash);
+create index api_keys_created on api_keys (project_id, created_position desc);
+
+create table api_key_hashes (
+    project_id text collate "C" not null,
+    key_id text collate "C" not null,
+    key_hash bytea not null,
+    primary key (project_id, key_id)
+);
+create index api_key_hashes_hash on api_key_hashes (key_hash);
 
 create table server_secrets (
     name text collate "C" not null primary key,

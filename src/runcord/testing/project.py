@@ -27,6 +27,7 @@ from runcord.run import commands as c
 from runcord.run.state import Run
 from runcord.testing.postgres import as_superuser
 from runcord_projections.job_view import JobView
+from runcord_projections.key_view import KeyView
 from runcord_projections.run_view import RunView
 
 CONTEXT = Context(actor="test")
@@ -41,7 +42,7 @@ def open_committer(
     """
     committer = Committer(
         dsn,
-        views=(RunView(), JobView()),
+        views=(RunView(), JobView(), KeyView()),
         projections=(Leases(), IdempotencyKeys(), EventWaits()),
         writers=writers,
         on_commit=on_commit,

@@ -25,6 +25,11 @@ from runcord.job import events as job_events
 from runcord.job.decide import decide as decide_job
 from runcord.job.evolve import evolve as evolve_job
 from runcord.job.state import Job
+from runcord.key import commands as key_commands
+from runcord.key import events as key_events
+from runcord.key.decide import decide as decide_key
+from runcord.key.evolve import evolve as evolve_key
+from runcord.key.state import ApiKey
 from runcord.recorded import Recorded
 from runcord.run import commands as run_commands
 from runcord.run import events as run_events
@@ -34,14 +39,15 @@ from runcord.run.retry import RetryPolicy
 from runcord.run.state import Run
 from runcord.run.status import Status
 
-Event = run_events.Event | job_events.Event
-Command = run_commands.Command | job_commands.Command
+Event = run_events.Event | job_events.Event | key_events.Event
+Command = run_commands.Command | job_commands.Command | key_commands.Command
 Moment = datetime | float
 """A time, or a number of seconds after `START`."""
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RUN_ID = "run_scenario"
 JOB_ID = "job_scenario"
+KEY_ID = "key_scenario"
 FAILURE = run_events.Failure("boom", "ValueError")
 """What fails in the histories of `history_to`."""
 
@@ -55,7 +61,7 @@ def moment(at: Moment) -> datetime:
 
 
 def given(*past: Event | tuple[Event, Moment]) -> "Given":
-    """Return what these events, oldest first and each perhaps with its time, have made of a run or a job."""
+    """Return what these events, oldest first and each perhaps with its time, have made of a run, a job or a key."""
     so_far = Given()
     for item in past:
         event, at = item if isinstance(item, tuple) else (item, so_far.next_at)
@@ -65,10 +71,10 @@ def given(*past: Event | tuple[Event, Moment]) -> "Given":
 
 @dataclass(frozen=True)
 class Given:
-    """A history, and what it makes of its run or job."""
+    """A history, and what it makes of its run, job or API key."""
 
     history: tuple[Recorded[Any], ...] = ()
-    state: Run | Job | None = None
+    state: Run | Job | ApiKey | None = None
 
     @property
     def run(self) -> Run:
@@ -79,6 +85,11 @@ class Given:
     def job(self) -> Job:
         """The job; an AssertionError when this is not the history of one."""
         return self._state_as(Job)
+
+    @property
+    def key(self) -> ApiKey:
+        """The API key; an AssertionError when this is not the history of one."""
+        return self._state_as(ApiKey)
 
     @property
     def next_at(self) -> datetime:
@@ -98,7 +109,7 @@ class Given:
         history, state = self.history, self.state
         for event in events:
             place = len(history) + 1
-            stream_id = JOB_ID if isinstance(event, get_args(job_events.Event)) else RUN_ID
+            stream_id = _stream_of(event)
             recorded = Recorded(stream_id, place, place, at, UUID(int=place), {"actor": "test"}, event)
             history = (*history, recorded)
             state = _evolve(state, recorded)
@@ -107,6 +118,8 @@ class Given:
     def _decide(self, command: Command, at: datetime) -> tuple[Event, ...]:
         if isinstance(command, get_args(job_commands.Command)):
             return decide_job(command, self.job if self.history else None)  # pyright: ignore[reportArgumentType]
+        if isinstance(command, get_args(key_commands.Command)):
+            return decide_key(command, self.key if self.history else None, at)  # pyright: ignore[reportArgumentType]
         return decide_run(command, self.run if self.history else None, at)  # pyright: ignore[reportArgumentType]
 
     def _state_as(self, kind: type[_T]) -> _T:
@@ -155,9 +168,17 @@ class When:
         return self.then(*self.events)
 
 
-def _evolve(state: Run | Job | None, recorded: Recorded[Any]) -> Run | Job | None:
+def _stream_of(event: Event) -> str:
+    if isinstance(event, get_args(job_events.Event)):
+        return JOB_ID
+    return KEY_ID if isinstance(event, get_args(key_events.Event)) else RUN_ID
+
+
+def _evolve(state: Run | Job | ApiKey | None, recorded: Recorded[Any]) -> Run | Job | ApiKey | None:
     if isinstance(recorded.event, get_args(job_events.Event)):
         return evolve_job(state if isinstance(state, Job) else None, recorded)
+    if isinstance(recorded.event, get_args(key_events.Event)):
+        return evolve_key(state if isinstance(state, ApiKey) else None, recorded)
     return evolve_run(state if isinstance(state, Run) else None, recorded)
 
 

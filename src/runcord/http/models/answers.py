@@ -1,4 +1,4 @@
-"""What is answered about jobs, about making and taking runs, and about API keys."""
+"""What is answered about jobs, and about making and taking runs."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -205,31 +205,3 @@ class EventTrigger(Document):
     job_run_id: str
     status: str
     response_payload: AnyJson = None
-
-
-# --- API keys -----------------------------------------------------------------------------------------
-
-
-class ApiKey(Document):
-    """An API key without the key itself."""
-
-    id: str
-    project_id: str
-    name: str
-    key_prefix: str
-    scopes: list[str]
-    created_at: datetime
-    expires_at: Maybe[datetime] = None
-    revoked_at: Maybe[datetime] = None
-
-
-class CreatedApiKey(ApiKey):
-    """An API key with the key itself, which is shown this once."""
-
-    key: str
-
-
-class Revoked(Document):
-    """The key opens nothing any more."""
-
-    status: Literal["revoked"]

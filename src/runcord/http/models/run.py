@@ -307,9 +307,9 @@ class DependencyStatus(Document):
 
 
 class HistoryEvent(Document):
-    """One event of a run's history. `data` leaves out members that have their default value."""
+    """One event of a history. `data` leaves out members that have their default value."""
 
-    version: Annotated[int, Field(description="Its place in the run's history: 1, 2, 3 … without a hole.")]
+    version: Annotated[int, Field(description="Its place in the history: 1, 2, 3 … without a hole.")]
     position: Annotated[int, Field(description="Its place in the project's ledger.")]
     event_id: str
     recorded_at: datetime

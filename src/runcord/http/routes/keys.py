@@ -1,13 +1,20 @@
-"""API keys: make them, list them, revoke them."""
+"""API keys: make them, list them, rotate them, revoke them. Each is on record in the project's ledger."""
 
-from datetime import timedelta
 from typing import Any, cast
 
-from runcord.clock import utc_now
-from runcord.http.credentials import Key, check_scopes
-from runcord.http.models.answers import ApiKey, CreatedApiKey, Revoked
-from runcord.http.models.key import NewApiKey
+from runcord.errors import NotFound
+from runcord.handling.keys import MakeKey, RevokeKey, RotateKey, Rotation
+from runcord.http.credentials import Key, check_scopes, new_key
+from runcord.http.models.key import ApiKey, CreatedApiKey, KeyRotation, NewApiKey, Revoked, RotatedApiKey
+from runcord.http.models.page import PageQuery, encode_cursor, list_of, page
 from runcord.http.operation import Answer, Call, Operation
+from runcord.key import commands as c
+from runcord.key.state import ApiKey as State
+from runcord_projections.key_view.projection import CODEC, SQL
+
+_KEYS = "keys"
+_LAST_POSITION = 2**62
+_SECRET = {"Cache-Control": "no-store"}
 
 
 async def create_api_key(call: Call) -> Answer:
@@ -17,65 +24,127 @@ async def create_api_key(call: Call) -> Answer:
     """
     body = call.body(NewApiKey)
     call.require_own_project(body.project_id)
-    check_scopes(body.scopes, cast(Key, call.key))
-    now = utc_now()
-    expires_at = None if body.expires_in_days is None else now + timedelta(days=body.expires_in_days)
-    key = await call.backend.credentials.create(call.project_id, body.name, body.scopes, expires_at)
-    members: dict[str, Any] = {
-        "id": key.key_id,
-        "project_id": call.project_id,
-        "name": body.name,
-        "key": key.secret,
-        "key_prefix": key.prefix,
-        "scopes": body.scopes,
-        "created_at": now,
-    }
-    if expires_at is not None:
-        members["expires_at"] = expires_at
-    return Answer(members, 201, headers={"Cache-Control": "no-store"})
+    grantor = cast(Key, call.key).scopes
+    scopes = tuple(sorted(grantor) if body.scopes is None else body.scopes)
+    check_scopes(scopes)
+    secret, known_by = new_key()
+    command = c.CreateKey(
+        name=body.name,
+        prefix=known_by.prefix,
+        scopes=scopes,
+        expires_in_days=body.expires_in_days,
+        environment_id=body.environment_id,
+        rotation_interval_days=body.rotation_interval_days,
+        grantor=grantor,
+    )
+    committed = await call.backend.committer.execute(call.project_id, MakeKey(call.context, known_by, command))
+    members = {**_render(committed.value, call.project_id), "key": secret}
+    return Answer(members, 201, position=committed.position, headers=_SECRET)
 
 
 async def list_api_keys(call: Call) -> Answer:
-    """List the project's API keys, oldest first, revoked ones included. The keys themselves are not shown."""
-    return Answer(
-        [
-            {
-                "id": key.key_id,
-                "project_id": call.project_id,
-                "name": key.name,
-                "key_prefix": key.prefix,
-                "scopes": key.scopes,
-                "created_at": key.created_at,
-                **({"expires_at": key.expires_at} if key.expires_at else {}),
-                **({"revoked_at": key.revoked_at} if key.revoked_at else {}),
-            }
-            for key in await call.backend.credentials.of_project(call.project_id)
-        ]
+    """List the project's API keys, newest first, those that have ended too. The keys themselves are not shown."""
+    query = call.query(PageQuery)
+    place = query.place(_KEYS, int)
+    rows = await call.backend.read(
+        SQL["page"],
+        {
+            "project_id": call.project_id,
+            "before": place[0] if place else _LAST_POSITION,
+            "limit": query.size + 1,
+        },
     )
+    shown = rows[: query.size]
+    next_cursor = encode_cursor(_KEYS, shown[-1][1]) if len(rows) > query.size else None
+    keys = [_render(CODEC.decode(state), call.project_id) for state, _ in shown]
+    return page(call, query, keys, next_cursor)
+
+
+async def get_api_key(call: Call) -> Answer:
+    """Get one API key, without the key itself."""
+    rows = await call.backend.read(SQL["get"], {"project_id": call.project_id, "key_id": call.path["key_id"]})
+    if not rows:
+        raise NotFound("there is no such API key in this project")
+    return Answer(_render(CODEC.decode(rows[0][0]), call.project_id))
+
+
+async def rotate_api_key(call: Call) -> Answer:
+    """Put a new key in the place of another. The new key itself is shown here, once, and kept nowhere.
+
+    It has the old one's name, scopes and expiry. The old one goes on for the grace period, so that nothing stops while
+    the new one is handed out; then it is refused with 401. A key that was rotated or revoked or has expired cannot be
+    rotated (409), and nobody can rotate a key that may do what the calling key may not (403).
+    """
+    body = call.body(KeyRotation)
+    secret, known_by = new_key()
+    handler = RotateKey(
+        call.context, call.path["key_id"], known_by, body.grace_period_minutes, cast(Key, call.key).scopes
+    )
+    committed = await call.backend.committer.execute(call.project_id, handler)
+    rotation: Rotation = committed.value
+    old, new = rotation.old, rotation.new
+    call.backend.credentials.forget(old.key_id)
+    members = {
+        "old_key_id": old.key_id,
+        "new_key_id": new.key_id,
+        "project_id": call.project_id,
+        "name": new.name,
+        "key": secret,
+        "key_prefix": new.prefix,
+        "scopes": new.scopes,
+        "created_at": new.created_at,
+        "grace_expires_at": old.grace_ends_at,
+    }
+    if new.expires_at is not None:
+        members["expires_at"] = new.expires_at
+    return Answer(members, 201, position=committed.position, headers=_SECRET)
 
 
 async def revoke_api_key(call: Call) -> Answer:
-    """Revoke an API key: within seconds it opens nothing any more."""
-    await call.backend.credentials.revoke(call.project_id, call.path["key_id"])
-    return Answer({"status": "revoked"})
+    """Revoke an API key: within a second or so it opens nothing any more. Revoking it twice does no harm."""
+    committed = await call.backend.committer.execute(call.project_id, RevokeKey(call.context, call.path["key_id"]))
+    call.backend.credentials.forget(call.path["key_id"])
+    return Answer({"status": "revoked"}, position=committed.position)
+
+
+def _render(key: State, project_id: str) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "id": key.key_id,
+        "project_id": project_id,
+        "name": key.name,
+        "key_prefix": key.prefix,
+        "scopes": key.scopes,
+        "created_at": key.created_at,
+    }
+    further = {
+        "created_by": key.created_by,
+        "expires_at": key.expires_at,
+        "environment_id": key.environment_id,
+        "rotation_interval_days": key.rotation_interval_days,
+        "next_rotation_at": key.next_rotation_at,
+        "replaces_key_id": key.rotated_from,
+        "replaced_by_key_id": key.rotated_to,
+        "grace_expires_at": key.grace_ends_at,
+        "revoked_at": key.revoked_at,
+        "revoked_by": key.revoked_by,
+    }
+    return members | {name: value for name, value in further.items() if value is not None}
 
 
 _SCOPE = "api-keys:manage"
+_ONE = "/v1/api-keys/{key_id}"
+
+
+def _operation(method: Any, path: str, handle: Any, summary: str, answer: Any, **options: Any) -> Operation:
+    return Operation(method, path, handle, summary, "api-keys", _SCOPE, answer=answer, **options)
+
 
 OPERATIONS = (
-    Operation(
-        "POST",
-        "/v1/api-keys",
-        create_api_key,
-        "Make an API key",
-        "api-keys",
-        _SCOPE,
-        body=NewApiKey,
-        status=201,
-        answer=CreatedApiKey,
-    ),
-    Operation("GET", "/v1/api-keys", list_api_keys, "List API keys", "api-keys", _SCOPE, answer=list[ApiKey]),
-    Operation(
-        "DELETE", "/v1/api-keys/{key_id}", revoke_api_key, "Revoke an API key", "api-keys", _SCOPE, answer=Revoked
+    _operation("POST", "/v1/api-keys", create_api_key, "Make an API key", CreatedApiKey, body=NewApiKey, status=201),
+    _operation("GET", "/v1/api-keys", list_api_keys, "List API keys", list_of(ApiKey), query=PageQuery),
+    _operation("GET", _ONE, get_api_key, "Get an API key", ApiKey),
+    _operation("DELETE", _ONE, revoke_api_key, "Revoke an API key", Revoked),
+    _operation(
+        "POST", f"{_ONE}/rotate", rotate_api_key, "Rotate an API key", RotatedApiKey, body=KeyRotation, status=201
     ),
 )

@@ -22,32 +22,17 @@ select project_id, name, created_at
 from projects
 order by created_at, project_id;
 
--- create_key --
--- A new API key; the key itself is not kept.
-insert into api_keys (project_id, key_id, name, key_hash, key_prefix, scopes, expires_at)
-values (
-    %(project_id)s, %(key_id)s, %(name)s, %(key_hash)s, %(key_prefix)s, %(scopes)s, %(expires_at)s
-);
+-- keep_key_hash --
+-- What a new API key is found by; the key itself is not kept.
+insert into api_key_hashes (project_id, key_id, key_hash)
+values (%(project_id)s, %(key_id)s, %(key_hash)s);
 
 -- key_of_hash --
--- The key that has a hash, and whether it may be used now.
-select project_id, key_id, scopes, revoked_at, expires_at
-from api_keys
-where key_hash = %(key_hash)s;
-
--- keys --
--- The keys of a project.
-select key_id, name, key_prefix, scopes, created_at, expires_at, revoked_at
-from api_keys
-where project_id = %(project_id)s
-order by created_at, key_id;
-
--- revoke_key --
--- A key that may not be used any more.
-update api_keys
-set revoked_at = coalesce(revoked_at, clock_timestamp())
-where project_id = %(project_id)s and key_id = %(key_id)s
-returning key_id;
+-- The key that has a hash, and the ledgers' time.
+select h.project_id, k.state, ledger_now()
+from api_key_hashes h
+join api_keys k on k.project_id = h.project_id and k.key_id = h.key_id
+where h.key_hash = %(key_hash)s;
 
 -- offer_secret --
 -- A secret of this installation, unless it has one.
