@@ -15,10 +15,21 @@ def test_a_server_that_serves_is_alive(client, path):
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
-@pytest.mark.parametrize("path", ["/readyz", "/health/ready"])
-def test_a_server_that_can_work_is_ready(client, path):
-    answer = client.get(path)
+def test_a_server_that_can_work_is_ready(client):
+    answer = client.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, READY)
+
+
+def test_strait_s_clients_are_told_in_their_words(client, monkeypatch):
+    answer = client.get("/health/ready")
+    names = ("database", "migrations", "tail")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "up", "components": [{"name": name, "status": "up"} for name in names]}
+    monkeypatch.setattr(Tail, "lag_secs", property(lambda self: 7.4))
+    answer = client.get("/health/ready")
+    assert (answer.status_code, answer.json()["status"]) == (503, "degraded")
+    error = "last looked at the ledgers 7 s ago"
+    assert answer.json()["components"][-1] == {"name": "tail", "status": "down", "error": error}
 
 
 def test_a_server_whose_database_lacks_a_migration_is_not_ready(client, dsn):
@@ -73,6 +84,11 @@ def test_a_method_that_a_path_does_not_take_is_told(client):
     answer = client.put("/v1/runs")
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
     assert "GET" in answer.headers["allow"]
+
+
+def test_every_method_that_a_path_takes_is_told(client):
+    assert client.put("/v1/jobs/one").headers["allow"] == "DELETE, GET, HEAD, PATCH"
+    assert client.put("/sdk/v1/runs/one/state/a/b").headers["allow"] == "DELETE, GET, HEAD"
 
 
 @pytest.mark.parametrize("path", ["/livez", "/v1/runs", "/nothing"])

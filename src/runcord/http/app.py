@@ -2,12 +2,13 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from runcord.errors import InternalError, NotFound, RuncordError
 from runcord.http.backend import open_backend
@@ -55,13 +56,22 @@ def routes(operations: Sequence[Operation]) -> list[Route]:
     ]
 
 
+def methods_of(request: Request) -> list[str]:
+    """Return the methods that a request's path takes, over all the routes that it has."""
+    taken: set[str] = set()
+    for route in cast(list[Route], request.app.router.routes):
+        if route.matches(request.scope)[0] is not Match.NONE:
+            taken |= route.methods or set()
+    return sorted(taken)
+
+
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        response = refuse(
-            MethodNotAllowed(f"{request.url.path} does not take {request.method}"), request_id_of(request), 405
-        )
-        response.headers.update(error.headers or {})
+        taken = methods_of(request)
+        refusal = MethodNotAllowed(f"{request.url.path} does not take {request.method}, only {', '.join(taken)}")
+        response = refuse(refusal, request_id_of(request), 405)
+        response.headers["Allow"] = ", ".join(taken)
         return response
     return refuse(NotFound("there is nothing under this path"), request_id_of(request), 404)
 

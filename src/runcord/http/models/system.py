@@ -29,6 +29,21 @@ class Readiness(Document):
     checks: Checks
 
 
+class Component(Document):
+    """A part of the server, as Strait's clients know it."""
+
+    name: str
+    status: Literal["up", "down"]
+    error: Maybe[str] = None
+
+
+class Health(Document):
+    """Whether this server should be sent requests, as Strait's clients know it."""
+
+    status: Literal["up", "degraded"]
+    components: list[Component]
+
+
 class Identity(Document):
     """Who the caller's key speaks for, and what it may do."""
 

@@ -1,6 +1,6 @@
 """The server itself: whether it lives, whether it is ready, what it can do, and who is asking."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from typing import Any, cast
 
@@ -8,7 +8,7 @@ import psycopg
 
 from runcord.errors import Unavailable
 from runcord.http.credentials import Key
-from runcord.http.models.system import Alive, Identity, Readiness
+from runcord.http.models.system import Alive, Health, Identity, Readiness
 from runcord.http.operation import Answer, Call, Operation
 from runcord.http.problems import problem_headers
 from runcord.sql import load
@@ -31,7 +31,8 @@ async def get_readiness(call: Call) -> Answer:
     It can when its database answers and has all migrations, and when it has looked at the ledgers within the last
     five seconds.
     """
-    return await _readiness(call)
+    checks = await _checks(call)
+    return _readiness({"status": "ready" if _all_is_well(checks) else "not_ready", "checks": checks}, checks)
 
 
 async def get_health(call: Call) -> Answer:
@@ -40,8 +41,13 @@ async def get_health(call: Call) -> Answer:
 
 
 async def get_health_readiness(call: Call) -> Answer:
-    """Answer whether the server can do its work, where Strait's clients ask for it."""
-    return await _readiness(call)
+    """Answer whether the server can do its work, where Strait's clients ask for it and as they know it."""
+    checks = await _checks(call)
+    components = [
+        {"name": name, "status": "up"} if found == _OK else {"name": name, "status": "down", "error": found}
+        for name, found in checks.items()
+    ]
+    return _readiness({"status": "up" if _all_is_well(checks) else "degraded", "components": components}, checks)
 
 
 async def get_openapi(call: Call) -> Answer:
@@ -62,15 +68,20 @@ async def get_identity(call: Call) -> Answer:
     return Answer(members)
 
 
-async def _readiness(call: Call) -> Answer:
+async def _checks(call: Call) -> dict[str, str]:
     lag = call.backend.tail.lag_secs
-    checks = {
+    return {
         **await _look_at_database(call),
         "tail": _OK if lag < MAX_TAIL_LAG_SECS else f"last looked at the ledgers {lag:.0f} s ago",
     }
-    ready = all(found == _OK for found in checks.values())
-    status = 200 if ready else 503
-    body = {"status": "ready" if ready else "not_ready", "checks": checks}
+
+
+def _all_is_well(checks: Mapping[str, str]) -> bool:
+    return all(found == _OK for found in checks.values())
+
+
+def _readiness(body: dict[str, Any], checks: Mapping[str, str]) -> Answer:
+    status = 200 if _all_is_well(checks) else 503
     return Answer(body, status, headers=problem_headers(status))
 
 
@@ -105,13 +116,11 @@ def _public(
     )
 
 
-_UNREADY = {503: Readiness}
-
 OPERATIONS = (
     _public("/livez", get_liveness, "Is it alive?", Alive),
-    _public("/readyz", get_readiness, "Is it ready?", Readiness, other_answers=_UNREADY),
+    _public("/readyz", get_readiness, "Is it ready?", Readiness, other_answers={503: Readiness}),
     _public("/health", get_health, "Is it alive? (Strait's path)", Alive),
-    _public("/health/ready", get_health_readiness, "Is it ready? (Strait's path)", Readiness, other_answers=_UNREADY),
+    _public("/health/ready", get_health_readiness, "Is it ready? (Strait's path)", Health, other_answers={503: Health}),
     _public("/openapi.json", get_openapi, "Get the OpenAPI document", dict[str, Any]),
     Operation(
         method="GET",
