@@ -15,7 +15,8 @@ from runcord.run.status import Status
 _FIXTURE = Path(__file__).resolve().parents[2] / "fixtures" / "strait_reference.json"
 
 ALWAYS = {
-    "JobRun": "id job_id project_id status attempt triggered_by priority job_version debug_mode lineage_depth created_at",
+    "JobRun": "id job_id project_id status attempt triggered_by priority job_version debug_mode lineage_depth "
+    "created_at",
     "RunEvent": "id run_id type message created_at",
     "RunCheckpoint": "id run_id sequence source state created_at",
     "RunUsage": "id run_id provider model prompt_tokens completion_tokens total_tokens cost_microusd created_at",
@@ -33,27 +34,30 @@ ALWAYS = {
     "APIKey": "id project_id name key_prefix scopes created_at",
     "RotateAPIKeyResponse": "old_key_id new_key_id project_id name key key_prefix scopes created_at grace_expires_at",
     "EventTrigger": "id event_key project_id source_type trigger_type status",
-    "JobHealthStats": "total_runs completed_runs failed_runs success_rate avg_duration_secs p95_duration_secs health_score",
+    "JobHealthStats": "total_runs completed_runs failed_runs success_rate avg_duration_secs p95_duration_secs "
+    "health_score",
 }
 """The members that every answer has, which the reference itself does not say. All others are absent when empty."""
 
 ANY_JSON: Mapping[str, Any] = {}
+NUMBER: Mapping[str, Any] = {"type": "number"}
 
 DECIDED_SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     # Payloads, results and what workers report are any JSON, not objects alone.
     "JobRun": {
-        **dict.fromkeys(("payload", "result"), ANY_JSON),
+        "payload": ANY_JSON,
+        "result": ANY_JSON,
         # Seconds may have fractions.
-        **dict.fromkeys(
-            ("timeout_secs_override", "retry_initial_delay_secs", "retry_max_delay_secs"), {"type": "number"}
-        ),
+        "timeout_secs_override": NUMBER,
+        "retry_initial_delay_secs": NUMBER,
+        "retry_max_delay_secs": NUMBER,
     },
     "RunEvent": {"data": ANY_JSON},
     "RunCheckpoint": {"state": ANY_JSON},
     "RunOutput": {"value": ANY_JSON},
     "RunToolCall": {"input": ANY_JSON, "output": ANY_JSON},
-    "EventTrigger": {"request_payload": ANY_JSON, "response_payload": ANY_JSON, "timeout_secs": {"type": "number"}},
-    "Job": {"timeout_secs": {"type": "number"}, "run_ttl_secs": {"type": "number"}},
+    "EventTrigger": {"request_payload": ANY_JSON, "response_payload": ANY_JSON, "timeout_secs": NUMBER},
+    "Job": {"timeout_secs": NUMBER, "run_ttl_secs": NUMBER},
 }
 
 DECIDED_STATUSES = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from strait import Client, Middleware
+from strait import Client, ConflictError, Middleware
 from strait.authoring import JobOptions, TriggerJobInput, define_job
 from strait.composition import (
     PaginatedQuery,
@@ -143,9 +143,10 @@ def test_a_call_whose_answer_was_lost_is_repeated_by_the_client_and_does_no_harm
         work = await w.working()
         statuses: list[int] = []
         transport = _LosesTheFirst(statuses)
-        with Client(
-            base_url=w.base_url, run_token=work.token, http_client=httpx.Client(transport=transport)
-        ) as client, client._http:
+        with (
+            Client(base_url=w.base_url, run_token=work.token, http_client=httpx.Client(transport=transport)) as client,
+            client._http,
+        ):
             run = client.sdk_runs.complete_run(work.run_id, {"result": 1})
         assert (run["status"], run["result"], statuses) == ("completed", 1, [200, 200])
         history = await w.request("GET", f"/v1/runs/{work.run_id}/history")
@@ -174,9 +175,9 @@ def test_nothing_that_a_client_may_cause_is_answered_so_that_it_tries_again(play
         middleware = [Middleware(on_response=lambda context: seen.append(context.status))]
         work = await w.working()
         await work.say("complete_run", {})
-        with Client(base_url=w.base_url, run_token=work.token, middleware=middleware) as client:
-            with pytest.raises(Exception, match="completed"):
-                client.sdk_runs.fail_run(work.run_id, {"error": "late"})
+        client = Client(base_url=w.base_url, run_token=work.token, middleware=middleware)
+        with client, pytest.raises(ConflictError, match="completed"):
+            client.sdk_runs.fail_run(work.run_id, {"error": "late"})
         assert seen == [409]
 
     play("sync", scenario)
@@ -238,9 +239,7 @@ def test_a_job_of_the_authoring_kit_is_registered_and_triggered(play: RunScenari
             assert made[name] == value, name
         first = job.trigger(calls, TriggerJobInput(Page("https://a.example"), idempotency_key="a", priority=3))
         assert (first["payload"], first["priority"], first["status"]) == ({"url": "https://a.example"}, 3, "queued")
-        later = TriggerJobInput(
-            Page("https://b.example"), metadata={"by": "me"}, scheduled_at="2199-01-01T00:00:00Z"
-        )
+        later = TriggerJobInput(Page("https://b.example"), metadata={"by": "me"}, scheduled_at="2199-01-01T00:00:00Z")
         delayed = job.trigger(calls, later)
         assert (delayed["status"], delayed["metadata"]) == ("delayed", {"by": "me"})
         rehearsed = job.trigger(calls, TriggerJobInput(Page("https://c.example"), dry_run=True))

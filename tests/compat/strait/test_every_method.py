@@ -6,7 +6,7 @@ import pytest
 from strait import AsyncClient, Client, StraitError
 
 from .conftest import RunScenario
-from .methods import SCENARIOS
+from .scenarios import SCENARIOS
 from .world import FORMS, Form, World
 
 SERVED = {"runs", "sdk_runs", "jobs", "batch_operations", "api_keys", "event_triggers", "stats", "health"}
@@ -29,7 +29,12 @@ def test_the_method_does_what_its_users_expect(play: RunScenario, method: str, f
         try:
             await SCENARIOS[method](world)
         except StraitError as error:
-            if "nothing under this path" in str(error) or " does not take " in str(error) or "webhook_secret: is not" in str(error) or "prefix/order" in str(error):
+            if (
+                "nothing under this path" in str(error)
+                or " does not take " in str(error)
+                or "webhook_secret: is not" in str(error)
+                or "prefix/order" in str(error)
+            ):
                 pytest.skip("not served yet")
             raise
 

@@ -40,7 +40,9 @@ class World:
         self.driven.add(method)
         return await _value(getattr(getattr(self.client(token), service), name)(*args, **options))
 
-    async def request(self, method: str, path: str, body: Any = None, *, token: str | None = None, **options: Any) -> Any:
+    async def request(
+        self, method: str, path: str, body: Any = None, *, token: str | None = None, **options: Any
+    ) -> Any:
         """Send what the client has no method for, through its `do_request`."""
         return await _value(self.client(token).do_request(method, path, body=body, **options))
 

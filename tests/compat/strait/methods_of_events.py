@@ -3,8 +3,8 @@
 import pytest
 from strait import ConflictError, NotFoundError
 
-from ..world import Work, World, aiter_of
 from .table import drives
+from .world import Work, World, aiter_of
 
 
 async def waiting_for(w: World, *keys: str) -> list[Work]:

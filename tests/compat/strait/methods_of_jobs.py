@@ -3,8 +3,8 @@
 import pytest
 from strait import ConflictError, NotFoundError
 
-from ..world import World
 from .table import drives
+from .world import World
 
 
 @drives("jobs.list")

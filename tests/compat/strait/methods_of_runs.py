@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ..world import World
 from .table import drives
+from .world import World
 
 FUTURE = "2199-01-01T00:00:00Z"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from ..world import World
+from .world import World
 
 Scenario = Callable[[World], Awaitable[None]]
 

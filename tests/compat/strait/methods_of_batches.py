@@ -3,8 +3,8 @@
 import pytest
 from strait import NotFoundError
 
-from ..world import World
 from .table import drives
+from .world import World
 
 
 @drives("batch_operations.list")

@@ -3,8 +3,8 @@
 import pytest
 from strait import Client, UnauthorizedError
 
-from ..world import World
 from .table import drives
+from .world import World
 
 
 def may_list(w: World, key: str) -> bool:

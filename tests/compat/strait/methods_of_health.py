@@ -3,8 +3,8 @@
 import pytest
 from strait import DecodeError
 
-from ..world import World
 from .table import drives
+from .world import World
 
 
 @drives("health.list")
