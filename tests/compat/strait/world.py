@@ -11,7 +11,8 @@ import httpx
 import psycopg
 from strait import AsyncClient, Client
 
-from runcord.http.credentials import create_key, create_project
+from runcord.http.credentials import create_project
+from runcord.http.key_administration import create_key
 from runcord.testing.contract import check_answer
 
 from . import reference
@@ -120,8 +121,7 @@ async def open_world(base_url: str, dsn: str, form: Form) -> AsyncGenerator[Worl
     project_id = f"proj_{uuid4().hex[:12]}"
     with psycopg.connect(dsn, autocommit=True) as conn:
         create_project(conn, project_id, project_id)
-        secret = create_key(conn, project_id, "strait", scopes=["*"]).secret
-    world = World(base_url, project_id, secret, form)
+    world = World(base_url, project_id, create_key(dsn, project_id, "strait").secret, form)
     try:
         yield world
     finally:
