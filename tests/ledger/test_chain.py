@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from runcord.errors import NotFound
-from runcord.ledger.chain import Link, Verification, digest, genesis, verify
+from runcord.ledger.chain import Checkpoint, Link, Verification, digest, genesis, verify
 from runcord.testing.ledger import PROJECT, Entry, append, open_project
 from runcord.testing.postgres import as_superuser
 
@@ -179,6 +179,61 @@ def test_what_is_verified_already_is_taken_as_right(written: psycopg.Connection[
     assert verify(written, PROJECT, after=1).first_bad_position == 2
     assert verify(written, PROJECT, after=2) == Verification(True, EVENTS)
     assert verify(written, PROJECT, after=EVENTS) == Verification(True, EVENTS)
+
+
+def rechain(conn: psycopg.Connection[Any]) -> None:
+    """Compute all digests anew, as somebody would who rewrites history and knows how it is chained."""
+    previous = genesis(PROJECT)
+    rows = conn.execute(
+        "select position, stream_id, version, event_id, type, (extract(epoch from recorded_at) * 1000000)::bigint, "
+        "data, metadata, digest from events where project_id = %s order by position",
+        (PROJECT,),
+    ).fetchall()
+    for row in rows:
+        link = Link(*row)
+        previous = digest(previous, link)
+        conn.execute(
+            "update events set digest = %s where project_id = %s and position = %s", (previous, PROJECT, link.position)
+        )
+    conn.execute(
+        "update ledger_heads set digest = %s, position = %s where project_id = %s", (previous, len(rows), PROJECT)
+    )
+
+
+@pytest.mark.parametrize("kept_at", [3, 5, EVENTS])
+def test_history_that_was_rewritten_with_its_chain_fits_no_digest_kept_from_before(
+    written: psycopg.Connection[Any], kept_at: int
+) -> None:
+    (row,) = written.execute(
+        "select digest from events where project_id = %s and position = %s", (PROJECT, kept_at)
+    ).fetchall()
+    kept = Checkpoint(kept_at, row[0])
+    assert verify(written, PROJECT, checkpoint=kept).ok
+    assert verify(written, PROJECT, after=kept_at, checkpoint=kept).ok
+    written.execute("update events set data = '[]' where position = 2 and project_id = %s", (PROJECT,))
+    rechain(written)
+    assert verify(written, PROJECT).ok, "the chain alone cannot tell"
+    assert verify(written, PROJECT, checkpoint=kept).first_bad_position == kept_at
+    assert verify(written, PROJECT, after=kept_at, checkpoint=kept).first_bad_position == kept_at
+
+
+def test_a_ledger_that_was_cut_off_with_its_head_is_too_short_for_the_digest_kept(
+    written: psycopg.Connection[Any],
+) -> None:
+    found = verify(written, PROJECT)
+    assert found.digest is not None
+    written.execute("delete from events where position > 4 and project_id = %s", (PROJECT,))
+    rechain(written)
+    assert verify(written, PROJECT).ok, "the chain alone cannot tell"
+    cut = verify(written, PROJECT, after=EVENTS, checkpoint=Checkpoint(EVENTS, found.digest))
+    assert (cut.ok, cut.first_bad_position) == (False, 5)
+
+
+def test_progress_is_told_page_by_page(written: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runcord.ledger.chain.PAGE_SIZE", 4)
+    told: list[tuple[int, int]] = []
+    verify(written, PROJECT, progress=lambda done, head: told.append((done, head)))
+    assert told == [(4, EVENTS), (EVENTS, EVENTS)]
 
 
 def test_a_ledger_or_a_position_that_is_not_there_is_told(written: psycopg.Connection[Any]) -> None:

@@ -5,7 +5,8 @@ again, by other code than the one that wrote it (`ledger_append`), so that eithe
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -33,6 +34,15 @@ class Verification:
     verified_to: int
     first_bad_position: int | None = None
     reason: str | None = None
+    digest: bytes | None = field(default=None, compare=False)
+    """The digest at `verified_to`, when all is well: keep it somewhere else, as a `Checkpoint`."""
+
+
+class Checkpoint(NamedTuple):
+    """A digest as it was once, kept where nobody who can edit the ledger can edit it too."""
+
+    position: int
+    digest: bytes
 
 
 class Link(NamedTuple):
@@ -72,11 +82,19 @@ def digest(previous: bytes, link: Link) -> bytes:
     return covered.digest()
 
 
-def verify(conn: psycopg.Connection[Any], project_id: str, after: int = 0) -> Verification:
+def verify(
+    conn: psycopg.Connection[Any],
+    project_id: str,
+    after: int = 0,
+    *,
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[int, int], None] = lambda _verified_to, _head: None,
+) -> Verification:
     """Check a ledger's chain from the event behind position `after` to its head, and stop at the first fault.
 
-    With `after`, the digest stored there is taken as right. Works on one snapshot, so writers may go on; `conn` must
-    not be in a transaction.
+    With `after`, the digest stored there is taken as right. A `checkpoint` at or behind it is held against what is
+    stored now: a chain that was made anew fits itself, but not what is known of it from before. Works on one snapshot,
+    so writers may go on; `conn` must not be in a transaction. `progress` is told how far it is after each page.
 
     Raises:
         NotFound: the project has no ledger, or no event at `after`.
@@ -87,14 +105,22 @@ def verify(conn: psycopg.Connection[Any], project_id: str, after: int = 0) -> Ve
         head = cursor.execute(SQL["head"], {"project_id": project_id}).fetchone()
         if head is None:
             raise NotFound(f"there is no project {project_id!r}")
+        tip, _, tip_digest = head
+        if checkpoint is not None and tip < checkpoint.position:
+            reason = f"the ledger ends at {tip}, but it once reached {checkpoint.position}"
+            return Verification(False, min(after, tip), tip + 1, reason)
         verified_to, previous = after, _digest_at(cursor, project_id, after)
+        if _is_rewritten(checkpoint, verified_to, previous):
+            return Verification(False, max(after - 1, 0), after, _REWRITTEN)
         while page := _page(cursor, project_id, verified_to, PAGE_SIZE):
             for link in page:
                 fault = _fault(link, verified_to + 1, previous)
+                if fault is None and _is_rewritten(checkpoint, link.position, link.digest):
+                    fault = _REWRITTEN
                 if fault is not None:
                     return Verification(False, verified_to, verified_to + 1, fault)
                 verified_to, previous = link.position, link.digest
-    tip, _, tip_digest = head
+            progress(verified_to, tip)
     if tip > verified_to:
         return Verification(
             False, verified_to, verified_to + 1, f"the ledger's head is at {tip}, but there is no event"
@@ -103,7 +129,14 @@ def verify(conn: psycopg.Connection[Any], project_id: str, after: int = 0) -> Ve
         return Verification(False, tip, tip + 1, f"the ledger's head is at {tip}, but there are events behind it")
     if tip_digest != previous:
         return Verification(False, tip - 1, tip, "the head's digest is not the last event's")
-    return Verification(True, verified_to)
+    return Verification(True, verified_to, digest=previous)
+
+
+_REWRITTEN = "the digest is not the one that was kept: history was written anew up to here"
+
+
+def _is_rewritten(checkpoint: Checkpoint | None, position: int, found: bytes) -> bool:
+    return checkpoint is not None and checkpoint.position == position and checkpoint.digest != found
 
 
 def _fault(link: Link, expected: int, previous: bytes) -> str | None:
