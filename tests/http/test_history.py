@@ -1,5 +1,6 @@
 """The record of a run: every event, in order, with who and why."""
 
+import jsonpatch
 import pytest
 
 
@@ -90,3 +91,69 @@ def test_folding_the_history_by_hand_gives_the_run(api, run):
     assert shown["version"] == events[-1]["version"]
     assert shown["created_at"] == events[0]["recorded_at"]
     assert shown["finished_at"] == shown["updated_at"] == events[-1]["recorded_at"]
+
+
+# --- the run as it was --------------------------------------------------------------------------------
+
+
+def test_the_run_can_be_read_as_it_was_at_every_position_and_time(api, run):
+    events = api.get(f"/v1/runs/{run}/history").json()
+    states = [api.get(f"/v1/runs/{run}?version={event['version']}").json() for event in events]
+    for event, state in zip(events, states, strict=True):
+        assert api.get(f"/v1/runs/{run}?position={event['position']}").json() == state
+    other = api.new_run()  # events of others move the ledger on, not this run
+    assert api.get(f"/v1/runs/{run}?position={states[-1]['version'] + 10_000}").json() == states[-1]
+    assert api.get(f"/v1/runs/{other['id']}?position={events[-1]['position']}").status_code == 404
+    last_of_each_time = {event["recorded_at"]: state for event, state in zip(events, states, strict=True)}
+    for at, state in last_of_each_time.items():
+        assert api.get(f"/v1/runs/{run}", params={"at": at}).json() == state
+
+
+def test_a_time_may_have_any_zone_and_an_unencoded_plus(api, run):
+    now = api.get(f"/v1/runs/{run}").json()
+    assert api.get(f"/v1/runs/{run}?at=2150-01-01T00:00:00+05:30").json() == now
+    assert api.get(f"/v1/runs/{run}?at=2150-01-01T00:00:00Z").json() == now
+
+
+def test_before_it_was_triggered_there_was_no_run(api, run):
+    answer = api.get(f"/v1/runs/{run}?at=2001-01-01T00:00:00Z")
+    assert answer.status_code == 404 and "not there yet" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["version=1&position=1", "position=1&at=2150-01-01T00:00:00Z", "position=0", "position=x", "at=yesterday",
+     "at=2150-01-01T00:00:00"],
+)  # fmt: skip
+def test_a_moment_is_named_once_and_rightly(api, run, query):
+    assert api.get(f"/v1/runs/{run}?{query}").status_code == 400
+
+
+# --- the difference -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("since", "to"), [(0, 1), (1, 2), (2, 7), (0, 7), (7, 3), (4, 4)])
+def test_the_patch_makes_the_one_version_of_the_other(api, run, since, to):
+    documents = {0: {}} | {n: api.get(f"/v1/runs/{run}?version={n}").json() for n in range(1, 8)}
+    found = api.get(f"/v1/runs/{run}/diff?from={since}&to={to}").json()
+    assert jsonpatch.apply_patch(documents[since], found["patch"]) == documents[to]
+    assert found["events"] == TYPES[min(since, to) : max(since, to)]
+    told = {change["member"] for change in found["changes"]}
+    names = documents[since].keys() | documents[to].keys()
+    assert told == {n for n in names if documents[since].get(n, api) != documents[to].get(n, api)}
+
+
+def test_without_versions_the_difference_is_what_the_last_event_did(api, run):
+    found = api.get(f"/v1/runs/{run}/diff").json()
+    assert (found["from"], found["to"], found["events"]) == (6, 7, ["run.completed.v1"])
+    texts = [change["text"] for change in found["changes"]]
+    assert "status: executing → completed" in texts
+    assert "result: 2 (new)" in texts
+
+
+def test_a_version_that_is_not_there_cannot_be_compared(api, run):
+    assert api.get(f"/v1/runs/{run}/diff?to=8").status_code == 404
+    assert api.get(f"/v1/runs/{run}/diff?from=99").status_code == 404
+    assert api.get("/v1/runs/run_unknown/diff").status_code == 404
+    assert api.get(f"/v1/runs/{run}/diff?to=0").status_code == 400
+    assert api.get(f"/v1/runs/{run}/diff?from=-1").status_code == 400

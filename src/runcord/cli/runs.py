@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from runcord.cli.output import Format, cell, console, print_facts, print_json, print_rows
 from runcord.cli.state import StateDir, resolve_server
-from runcord.errors import Unavailable
+from runcord.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -49,12 +50,16 @@ def show_run(
     version: Annotated[
         int | None, typer.Option("--version", min=1, help="As it was after its N-th event.", metavar="N")
     ] = None,
+    position: Annotated[
+        int | None, typer.Option("--position", min=1, help="As it was when the ledger was at this position.")
+    ] = None,
+    at: Annotated[str | None, typer.Option("--at", help="As it was at this time: `2026-01-31T12:00:00Z`.")] = None,
     format: Format = "text",
     state_dir: StateDir = None,
 ) -> None:
-    """Show a run as it is, or as it was at any version."""
+    """Show a run as it is, or as it was at any version, position or time."""
     with _client(state_dir) as client:
-        run = client.runs.get(run_id, version=version)
+        run = client.runs.get(run_id, version=version, position=position, at=_time(at))
     print_facts(run.model_dump(mode="json", exclude_unset=True), format)
 
 
@@ -70,12 +75,43 @@ def show_history(run_id: RunId, format: Format = "text", state_dir: StateDir = N
             _print_event(event)
 
 
+@runs.command("diff")
+def show_diff(
+    run_id: RunId,
+    since: Annotated[
+        int | None, typer.Argument(metavar="[FROM]", help="A version; 0 is before there was a run.")
+    ] = None,
+    to: Annotated[int | None, typer.Argument(metavar="[TO]", help="A version; the present one when missing.")] = None,
+    format: Format = "text",
+    state_dir: StateDir = None,
+) -> None:
+    """Show what the events between two versions made of a run; without versions, what the last one did."""
+    with _client(state_dir) as client:
+        found = client.runs.diff(run_id, since=since, to=to)
+    if format == "json":
+        print_json(found.model_dump(mode="json", by_alias=True, exclude_unset=True))
+        return
+    console.print(f"version {found.before} → {found.after}: {', '.join(found.events)}", markup=False)
+    for change in found.changes:
+        console.print(Text(f"  {change.text}"))
+
+
 @jobs.command("list")
 def list_jobs(limit: Limit = 50, format: Format = "text", state_dir: StateDir = None) -> None:
     """List jobs, newest first."""
     with _client(state_dir) as client:
         found = _rows(islice(client.jobs.list(page_size=min(limit, 100)), limit))
     print_rows(found, _JOB, format, empty="There are no jobs.")
+
+
+def _time(given: str | None) -> datetime | None:
+    try:
+        at = None if given is None else datetime.fromisoformat(given)
+    except ValueError:
+        raise ConfigurationError(f"{given!r} is no time: write it like 2026-01-31T12:00:00Z.") from None
+    if at is not None and at.tzinfo is None:
+        raise ConfigurationError(f"{given!r} has no zone: write it like 2026-01-31T12:00:00Z.")
+    return at
 
 
 @contextmanager

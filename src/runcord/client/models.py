@@ -142,6 +142,26 @@ class RunStats(Model):
         return sum(count for status, count in self.by_status.items() if status in FINISHED)
 
 
+class RunChange(Model):
+    """What became of one member of a run; `text` says it for people."""
+
+    member: str
+    before: Any = None
+    after: Any = None
+    text: str
+
+
+class RunDiff(Model):
+    """The difference between two versions of a run: `patch` is a JSON Patch (RFC 6902)."""
+
+    run_id: str
+    before: int = Field(alias="from")
+    after: int = Field(alias="to")
+    patch: list[dict[str, Any]]
+    changes: list[RunChange]
+    events: list[str]
+
+
 class HistoryEvent(Model):
     """Show one recorded event: the `version`-th of its run, at `position` of the project's ledger."""
 

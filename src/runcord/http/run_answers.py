@@ -7,7 +7,7 @@ from runcord.http.compat.strait.render import render_run
 from runcord.http.operation import Answer, Call
 from runcord.ledger.committer import Committed
 from runcord.ledger.transaction import Row
-from runcord.projecting.time_travel import documents
+from runcord.projecting.time_travel import documents, run_at_version
 from runcord.run.state import Run
 from runcord_projections.run_view.projection import CODEC, SQL
 
@@ -22,6 +22,19 @@ async def run_as_it_was(call: Call, run: Run) -> dict[str, Any]:
     """Return a run with the payload and the result that it had in that state, whatever became of it since."""
     found = await documents(call.backend.read, call.project_id, run)
     return render_run(run, found.payload, found.result, project_id=call.project_id)
+
+
+async def run_in_version(call: Call, version: int) -> Run:
+    """Return the run that the path names as its event number `version` left it.
+
+    Raises:
+        RunNotFound: the project has no such run, or the run has no such version yet.
+    """
+    run = await run_at_version(call.backend.read, call.project_id, call.path["run_id"], version)
+    if run is None:
+        await require_run(call)
+        raise RunNotFound(f"the run has no version {version} yet")
+    return run
 
 
 async def run_after(call: Call, committed: Committed, status: int = 200) -> Answer:

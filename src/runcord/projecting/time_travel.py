@@ -47,9 +47,15 @@ async def history(
 async def run_at_version(read: Read, project_id: str, run_id: str, version: int) -> Run | None:
     """Return the run as its event number `version` left it, or None if it has no such event."""
     run: Run | None = None
-    async for recorded in _whole_history(read, project_id, run_id, until=min(version, LAST_VERSION)):
+    async for recorded in whole_history(read, project_id, run_id, until=min(version, LAST_VERSION)):
         run = evolve(run, recorded)
     return run if run is not None and run.version == version else None
+
+
+async def version_at(read: Read, project_id: str, run_id: str, position: int) -> int:
+    """Return the version that the run had when the ledger was at `position`; 0 if it was not there yet."""
+    params = {"project_id": project_id, "stream_id": run_id, "position": position}
+    return (await read(SQL["version_at"], params))[0][0]
 
 
 async def documents(read: Read, project_id: str, run: Run) -> Documents:
@@ -80,8 +86,10 @@ async def events_of_types_descending(
     return [mapper.recorded(row) for row in rows]
 
 
-async def _whole_history(read: Read, project_id: str, run_id: str, until: int) -> AsyncIterator[Recorded[e.Event]]:
-    after = 0
+async def whole_history(
+    read: Read, project_id: str, run_id: str, after: int = 0, until: int = LAST_VERSION
+) -> AsyncIterator[Recorded[e.Event]]:
+    """Iterate over the events of a run whose versions are above `after` and up to `until`, oldest first."""
     while page := await history(read, project_id, run_id, after=after, until=until):
         for recorded in page:
             yield recorded

@@ -16,6 +16,7 @@ from runcord.client.models import (
     KeyReset,
     Output,
     Run,
+    RunDiff,
     RunEvent,
     RunStats,
     StateEntry,
@@ -33,10 +34,24 @@ class AsyncRuns:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def get(self, run_id: str, *, version: int | None = None) -> Run:
-        """Return the run as it is, or as it was at `version`. Raises NotFoundError."""
+    async def get(
+        self, run_id: str, *, version: int | None = None, position: int | None = None, at: datetime | None = None
+    ) -> Run:
+        """Return the run as it is, or as it was: in a version, at a position of the ledger, or at a time.
+
+        Raises:
+            NotFoundError: there is no such run, or was none then.
+        """
+        query = {"version": version, "position": position, "at": None if at is None else at.isoformat()}
         return await self._connection.send(
-            Request("GET", path("v1", "runs", run_id), Run, query={"version": version}, repeatable=True)
+            Request("GET", path("v1", "runs", run_id), Run, query=query, repeatable=True)
+        )
+
+    async def diff(self, run_id: str, *, since: int | None = None, to: int | None = None) -> RunDiff:
+        """Return what the events between two versions made of the run; by default, what the last event did."""
+        query = {"from": since, "to": to}
+        return await self._connection.send(
+            Request("GET", path("v1", "runs", run_id, "diff"), RunDiff, query=query, repeatable=True)
         )
 
     def list(

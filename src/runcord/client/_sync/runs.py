@@ -17,6 +17,7 @@ from runcord.client.models import (
     KeyReset,
     Output,
     Run,
+    RunDiff,
     RunEvent,
     RunStats,
     StateEntry,
@@ -34,10 +35,22 @@ class Runs:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def get(self, run_id: str, *, version: int | None = None) -> Run:
-        """Return the run as it is, or as it was at `version`. Raises NotFoundError."""
+    def get(
+        self, run_id: str, *, version: int | None = None, position: int | None = None, at: datetime | None = None
+    ) -> Run:
+        """Return the run as it is, or as it was: in a version, at a position of the ledger, or at a time.
+
+        Raises:
+            NotFoundError: there is no such run, or was none then.
+        """
+        query = {"version": version, "position": position, "at": None if at is None else at.isoformat()}
+        return self._connection.send(Request("GET", path("v1", "runs", run_id), Run, query=query, repeatable=True))
+
+    def diff(self, run_id: str, *, since: int | None = None, to: int | None = None) -> RunDiff:
+        """Return what the events between two versions made of the run; by default, what the last event did."""
+        query = {"from": since, "to": to}
         return self._connection.send(
-            Request("GET", path("v1", "runs", run_id), Run, query={"version": version}, repeatable=True)
+            Request("GET", path("v1", "runs", run_id, "diff"), RunDiff, query=query, repeatable=True)
         )
 
     def list(

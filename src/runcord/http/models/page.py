@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from pydantic.json_schema import SkipJsonSchema
 
 from runcord.errors import Invalid
+from runcord.http.models.value import Time
 from runcord.http.operation import Answer, Call, Query
 
 T = TypeVar("T")
@@ -41,6 +42,15 @@ def _whole(value: object) -> object:
 
 DIGITS = BeforeValidator(_whole)
 """For whole numbers in a query: digits and nothing else."""
+
+
+def _plus(value: object) -> object:
+    # A plus sign that was not encoded arrives as a space.
+    return value[:19] + value[19:].replace(" ", "+") if isinstance(value, str) else value
+
+
+QueryTime = Annotated[Time, BeforeValidator(_plus)]
+"""A time in a query."""
 
 
 class Document(BaseModel):
@@ -128,8 +138,7 @@ def cursor_time(cursor: str | None) -> datetime | None:
     if cursor is None or not _TIME.fullmatch(cursor):
         return None
     try:
-        # A plus sign that was not encoded arrives as a space.
-        at = TypeAdapter(datetime).validate_python(cursor[:19] + cursor[19:].replace(" ", "+"))
+        at = TypeAdapter(datetime).validate_python(_plus(cursor))
     except ValidationError:
         at = None
     if at is None or at.tzinfo is None:

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import WithJsonSchema
 
-from runcord.http.models.page import DIGITS, Document, Maybe, PageQuery
+from runcord.http.models.page import DIGITS, Document, Maybe, PageQuery, QueryTime
 from runcord.http.models.value import Json, Time
 from runcord.http.operation import Body, Query
 from runcord.projecting.time_travel import LAST_VERSION
@@ -18,6 +18,11 @@ Preset = Literal["micro", "small-1x", "small-2x", "medium-1x", "medium-2x", "lar
 """What a restarted run should run on, by Strait's names."""
 
 VersionNumber = Annotated[int, Field(ge=1, le=LAST_VERSION), DIGITS]
+
+VersionOrNone = Annotated[int, Field(ge=0, le=LAST_VERSION), DIGITS]
+"""A version, or 0 for before there was any."""
+
+Position = Annotated[int, Field(ge=1, le=2**62), DIGITS]
 
 Reason = Annotated[str, Field(min_length=1, max_length=1024)]
 
@@ -58,9 +63,33 @@ class StatsQuery(Query):
 
 
 class RunQuery(Query):
-    """Which state of the run to answer."""
+    """Which state of the run to answer: the present one, or one by its version, the ledger's position, or a time."""
 
     version: Annotated[VersionNumber | None, Field(description="The run as its event of this number left it.")] = None
+    position: Annotated[
+        Position | None, Field(description="The run as it was when the ledger was at this position.")
+    ] = None
+    at: Annotated[QueryTime | None, Field(description="The run as it was at this time (RFC 3339, with a zone).")] = None
+
+    @model_validator(mode="after")
+    def _is_one_moment(self) -> "RunQuery":
+        if sum(given is not None for given in (self.version, self.position, self.at)) > 1:
+            raise ValueError("give one of version, position and at: each names a moment")
+        return self
+
+
+class DiffQuery(Query):
+    """Which two versions to compare."""
+
+    model_config = ConfigDict(validate_by_alias=True, validate_by_name=True)
+
+    before: Annotated[
+        VersionOrNone | None,
+        Field(alias="from", description="A version; 0 is before there was a run. The one before `to` when missing."),
+    ] = None
+    after: Annotated[
+        VersionNumber | None, Field(alias="to", description="A version. The present one when missing.")
+    ] = None
 
 
 class ReplayQuery(Query):
@@ -319,6 +348,35 @@ class HistoryEvent(Document):
     request_id: Maybe[str] = None
     trace: Maybe[str] = None
     causation: Maybe[str] = None
+
+
+class PatchOperation(Document):
+    """One step from the one to the other (RFC 6902)."""
+
+    op: Literal["add", "remove", "replace", "move", "copy", "test"]
+    path: str
+    source: Annotated[Maybe[str], Field(alias="from")] = None
+    value: Maybe[AnyJson] = None
+
+
+class RunChange(Document):
+    """What became of one member of the run. A member that is not there is not told: `before` of one that is new."""
+
+    member: str
+    before: Maybe[AnyJson] = None
+    after: Maybe[AnyJson] = None
+    text: Annotated[str, Field(description="The change for people: `status: queued → executing`.")]
+
+
+class RunDiff(Document):
+    """The difference between two versions of a run, as programs and as people read it."""
+
+    run_id: str
+    before: Annotated[int, Field(alias="from")]
+    after: Annotated[int, Field(alias="to")]
+    patch: Annotated[list[PatchOperation], Field(description="JSON Patch that makes the one run of the other.")]
+    changes: Annotated[list[RunChange], Field(description="The same by the members of the run.")]
+    events: Annotated[list[str], Field(description="The types of the events in between, in their order.")]
 
 
 def _split(value: object) -> object:

@@ -7,11 +7,12 @@ import orjson
 
 from runcord.errors import Invalid, NotFound
 from runcord.http.models.page import PageQuery, encode_cursor, list_of, page
-from runcord.http.models.run import HistoryEvent, HistoryQuery
+from runcord.http.models.run import DiffQuery, HistoryEvent, HistoryQuery, RunDiff
 from runcord.http.operation import Answer, Call, Operation
-from runcord.http.run_answers import require_run
+from runcord.http.run_answers import load_run, require_run, run_as_it_was, run_in_version
 from runcord.ledger import mapper
-from runcord.projecting.time_travel import events_of_types, history
+from runcord.projecting import difference
+from runcord.projecting.time_travel import events_of_types, history, whole_history
 from runcord.recorded import Recorded
 from runcord_projections.key_view.projection import SQL as KEYS
 
@@ -50,6 +51,41 @@ async def get_key_history(call: Call) -> Answer:
     shown = found[: query.size]
     next_cursor = encode_cursor(_HISTORY, shown[-1].version) if len(found) > query.size else None
     return page(call, query, [_render(recorded) for recorded in shown], next_cursor)
+
+
+async def get_diff(call: Call) -> Answer:
+    """Compare the run in two versions: what the events between them made of it.
+
+    `patch` is a JSON Patch (RFC 6902) that makes the run in version `to` of the run in version `from`; `changes` says
+    the same for people. Backwards works too. Version 0 is nothing: its run is an empty object.
+    """
+    query = call.query(DiffQuery)
+    to = query.after if query.after is not None else (await load_run(call))[0].version
+    since = query.before if query.before is not None else to - 1
+    before, after = [await _document(call, version) for version in (since, to)]
+    low, high = sorted((since, to))
+    events = [
+        recorded.event.TYPE
+        async for recorded in whole_history(call.backend.read, call.project_id, call.path["run_id"], low, high)
+    ]
+    return Answer(
+        {
+            "run_id": call.path["run_id"],
+            "from": since,
+            "to": to,
+            "patch": difference.patch(before, after),
+            "changes": difference.changes(before, after),
+            "events": events,
+        },
+        version=to,
+    )
+
+
+async def _document(call: Call, version: int) -> dict[str, Any]:
+    """Return the run in a version as plain JSON."""
+    if version == 0:
+        return {}
+    return orjson.loads(mapper.to_json(await run_as_it_was(call, await run_in_version(call, version))))
 
 
 def _render(recorded: Recorded[Any]) -> dict[str, Any]:
@@ -97,5 +133,15 @@ OPERATIONS = (
         scope="api-keys:manage",
         query=PageQuery,
         answer=list_of(HistoryEvent),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/runs/{run_id}/diff",
+        handle=get_diff,
+        summary="Compare two versions of a run",
+        tag="history",
+        scope="runs:read",
+        query=DiffQuery,
+        answer=RunDiff,
     ),
 )

@@ -15,8 +15,15 @@ from runcord.http.models.run import (
     StatsQuery,
 )
 from runcord.http.operation import Answer, Call, Operation
-from runcord.http.run_answers import load_run, require_run, run_as_it_was, run_in_path, run_of_row
-from runcord.projecting.time_travel import run_at_version
+from runcord.http.run_answers import (
+    load_run,
+    require_run,
+    run_as_it_was,
+    run_in_path,
+    run_in_version,
+    run_of_row,
+)
+from runcord.projecting.time_travel import version_at
 from runcord.run.status import Status
 from runcord_projections.run_view.projection import SQL
 
@@ -58,23 +65,36 @@ async def count_runs(call: Call) -> Answer:
 
 
 async def get_run(call: Call) -> Answer:
-    """Answer the run as it is, or, with `version`, as its event of that number left it.
+    """Answer the run as it is, or as it was: by its `version`, the ledger's `position`, or the time (`at`).
 
     The ETag is the version: with `If-None-Match`, an unchanged run is answered by 304 and no body.
     """
-    version = call.query(RunQuery).version
-    if version is None:
+    query = call.query(RunQuery)
+    if query.version is None and query.position is None and query.at is None:
         run, row = await load_run(call)
         if _is_known(call, run.version):
             return Answer(None, 304, version=run.version)
         return Answer(run_of_row(call, row), version=run.version)
-    run = await run_at_version(call.backend.read, call.project_id, call.path["run_id"], version)
-    if run is None:
+    run = await run_in_version(call, await _version(call, query))
+    if _is_known(call, run.version):
+        return Answer(None, 304, version=run.version)
+    return Answer(await run_as_it_was(call, run), version=run.version)
+
+
+async def _version(call: Call, query: RunQuery) -> int:
+    """Return the version that the run had at the moment asked for."""
+    if query.version is not None:
+        return query.version
+    read, project_id = call.backend.read, call.project_id
+    position = query.position
+    if position is None:
+        position = (await read(SQL["position_at"], {"project_id": project_id, "at": query.at}))[0][0]
+    version = await version_at(read, project_id, call.path["run_id"], position)
+    if version == 0:
         await require_run(call)
-        raise RunNotFound(f"the run has no version {version} yet")
-    if _is_known(call, version):
-        return Answer(None, 304, version=version)
-    return Answer(await run_as_it_was(call, run), version=version)
+        moment = f"position {position}" if query.at is None else query.at.isoformat()
+        raise RunNotFound(f"the run was not there yet at {moment}")
+    return version
 
 
 async def list_children(call: Call) -> Answer:

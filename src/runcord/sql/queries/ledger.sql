@@ -52,6 +52,26 @@ where project_id = %(project_id)s and stream_id = %(stream_id)s
 order by version desc
 limit %(limit)s;
 
+-- version_at --
+-- The last version of a stream up to a position, found by halving: versions have no holes, and positions grow with them.
+with recursive search as (
+    select 0 as low, coalesce((
+        select e.version from events e
+        where e.project_id = %(project_id)s and e.stream_id = %(stream_id)s
+        order by e.version desc
+        limit 1
+    ), 0) as high
+    union all
+    select
+        case when e.position <= %(position)s then e.version else s.low end,
+        case when e.position <= %(position)s then s.high else e.version - 1 end
+    from search s
+    join events e
+        on e.project_id = %(project_id)s and e.stream_id = %(stream_id)s and e.version = (s.low + s.high + 1) / 2
+    where s.low < s.high
+)
+select max(low) from search;
+
 -- chosen_events --
 -- Single events of streams, by parallel arrays of stream ids and versions.
 select e.stream_id, e.version, e.position, e.recorded_at, e.event_id, e.type, e.data, e.metadata
