@@ -20,6 +20,7 @@ from runcord.run import events as run_events
 from runcord.run.events import Failure
 from runcord.run.retry import RetryPolicy
 from runcord.run.status import FINISHED, REPLAYABLE, SLOT_HOLDING, TERMINAL, TRANSITIONS, Status
+from runcord.run.trace import ExecutionTrace
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 NOTE = "<!-- Made by tools/generate_status_docs.py: edit the code, then run it. -->\n"
@@ -76,7 +77,7 @@ def events() -> str:
         for event in get_args(kinds):
             lines += _event(event)
     lines += ["## Shapes", ""]
-    for shape in (Failure, RetryPolicy):
+    for shape in (ExecutionTrace, Failure, RetryPolicy):
         lines += [f"### {shape.__name__}", "", inspect.cleandoc(shape.__doc__ or ""), "", *_members(shape), ""]
     return EVENT_HEAD + "\n".join(lines).rstrip() + "\n"
 

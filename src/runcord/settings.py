@@ -3,15 +3,21 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from runcord.dispatch.addresses import networks
 from runcord.errors import ConfigurationError
 
 
 def default_state_dir() -> Path:
     """Return where `runcord dev` keeps its data unless told otherwise."""
     return Path("~/.local/share/runcord").expanduser()
+
+
+def _networks(value: str | None) -> str | None:
+    networks(value or "")
+    return value
 
 
 class Settings(BaseSettings):
@@ -52,6 +58,31 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(min_length=16, description="An API key with all scopes for the bootstrap project."),
     ] = None
+    dispatch_concurrency: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10_000,
+            description="How many requests to endpoints each process has under way, at most; 0 sends none. One job "
+            "alone takes half of them, so that others find room.",
+        ),
+    ] = 128
+    dispatch_allow: Annotated[
+        str | None,
+        AfterValidator(_networks),
+        Field(
+            description="Networks that endpoints may be in beside the public internet: `10.1.0.0/16, fd00::/8`. "
+            "`runcord dev` allows loopback unless this is set.",
+        ),
+    ] = None
+    dispatch_lease_secs: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=3600,
+            description="How long the runs that a dead process was sending wait for another. Renewed meanwhile.",
+        ),
+    ] = 30
     max_body_bytes: Annotated[
         int, Field(ge=1024, le=64 * 1024 * 1024, description="The largest request body that is read.")
     ] = 1024 * 1024

@@ -209,3 +209,24 @@ async def test_runs_are_claimed_and_retried_though_the_clock_was_set_back(projec
     assert [each.run.run_id for each in named] == [after.run_id]
     ended = await project.command(named[0].run, c.Complete({}))
     assert ended.status is Status.COMPLETED
+
+
+@in_project
+async def test_runs_that_are_pushed_are_pulled_by_those_alone_who_ask_for_them(project: Project) -> None:
+    pushed = await project.create_job("pushed", endpoint_url="https://example.com/")
+    pulled = await project.create_job("pulled", endpoint_url="https://example.com/", execution_mode="worker")
+    first, second = await project.trigger(pushed), await project.trigger(pushed)
+    third = await project.trigger(pulled)
+    assert [each.run.run_id for each in await project.claim(10)] == [third.run_id]
+    assert [each.run.run_id for each in await project.claim(run_id=second.run_id)] == [second.run_id]
+    named = await project.claim(10, selection=Selection(job_ids=(pushed.job_id,)))
+    assert [each.run.run_id for each in named] == [first.run_id]
+
+
+@in_project
+async def test_a_job_that_loses_its_endpoint_is_pulled(project: Project) -> None:
+    job = await project.create_job(endpoint_url="https://example.com/")
+    run = await project.trigger(job)
+    assert await project.claim() == []
+    await project.update_job(job, endpoint_url=None)
+    assert [each.run.run_id for each in await project.claim()] == [run.run_id]

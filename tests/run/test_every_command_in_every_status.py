@@ -15,6 +15,7 @@ from runcord.run import events as e
 from runcord.run.commands import Claim
 from runcord.run.retry import RetryPolicy
 from runcord.run.status import TRANSITIONS, Status
+from runcord.run.trace import ExecutionTrace
 from runcord.testing.scenario import FAILURE, given, history_to, moment, triggered
 
 TWO_DAYS = moment(2 * 86400)
@@ -28,6 +29,7 @@ Enqueue          | yes -   -   -   -   -   | -   -   | -   -   -   -   -   -   -
 Dequeue          | no  yes no  no  no  no  | no  no  | no  no  no  no  no  no  no
 DequeueAndStart  | no  yes no  no  no  no  | no  no  | no  no  no  no  no  no  no
 Start            | no  no  yes -   no  no  | no  no  | no  no  no  no  no  no  no
+RecordDispatch   | no  no  no  yes yes no  | no  no  | no  no  no  no  no  no  no
 Checkpoint       | no  no  no  yes yes no  | no  no  | no  no  no  no  no  no  no
 Log              | no  no  no  yes yes no  | no  no  | no  no  no  no  no  no  no
 Progress         | no  no  no  yes yes no  | no  no  | no  no  no  no  no  no  no
@@ -74,6 +76,7 @@ COMMANDS: dict[str, tuple[Callable[[Claim], c.Command], tuple[type, ...]]] = {
     "Dequeue": (lambda _: c.Dequeue("worker-2", 60), (e.Dequeued,)),
     "DequeueAndStart": (lambda _: c.Dequeue("worker-2", 60, start=True), (e.Dequeued, e.Attempted)),
     "Start": (c.Start, (e.Attempted,)),
+    "RecordDispatch": (lambda claim: c.RecordDispatch("primary", ExecutionTrace(), 200, claim=claim), (e.Dispatched,)),
     "Checkpoint": (lambda claim: c.Checkpoint({"at": 1}, claim=claim), (e.Checkpointed,)),
     "Log": (lambda claim: c.Log("hello", claim=claim), (e.Logged,)),
     "Progress": (lambda claim: c.Progress(50, claim=claim), (e.Progressed,)),

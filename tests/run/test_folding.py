@@ -11,6 +11,7 @@ from runcord.run.evolve import evolve, evolve_all
 from runcord.run.retry import RetryPolicy
 from runcord.run.state import Run
 from runcord.run.status import Status
+from runcord.run.trace import ExecutionTrace
 from runcord.testing.scenario import FAILURE, START, given, history_to, moment, triggered
 
 EXAMPLES: list[e.Event] = [
@@ -18,6 +19,7 @@ EXAMPLES: list[e.Event] = [
     e.Enqueued(),
     e.Dequeued("w", 1, 1, 60),
     e.Attempted(1),
+    e.Dispatched(1, "primary", ExecutionTrace(1, 2, 3, 4, 5, 6, 7), 200),
     e.JobVersionResolved(2, RetryPolicy()),
     e.Checkpointed(1, {}),
     e.Logged("x"),

@@ -7,6 +7,7 @@ from runcord.run import commands as c
 from runcord.run import events as e
 from runcord.run.commands import Claim
 from runcord.run.status import Status
+from runcord.run.trace import ExecutionTrace
 from runcord.testing.scenario import FAILURE, given, history_to
 
 TAKEN_OVER = (
@@ -22,6 +23,7 @@ RELEASED_AND_TAKEN = (
 
 REPORTS = [
     c.Start,
+    lambda claim: c.RecordDispatch("primary", ExecutionTrace(), claim=claim),
     lambda claim: c.Checkpoint(1, claim=claim),
     lambda claim: c.Log("x", claim=claim),
     lambda claim: c.Progress(1, claim=claim),

@@ -59,6 +59,7 @@ class JobView:
                 "max_concurrency": Integers(job.settings.max_concurrency for job in jobs),
                 "max_concurrency_per_key": Integers(job.settings.max_concurrency_per_key for job in jobs),
                 "version_policies": Texts(job.settings.version_policy for job in jobs),
+                "pushed": Booleans(job.settings.is_pushed and not job.deleted for job in jobs),
                 "states": Bytes(CODEC.encode(job) for job in jobs),
             },
         )

@@ -9,12 +9,13 @@ where project_id = %(project_id)s and job_id = any (%(job_ids)b);
 -- save --
 -- Jobs that were created or changed; all arrays run in parallel.
 insert into jobs (project_id, job_id, version, position, created_position, slug, deleted, enabled,
-    max_concurrency, max_concurrency_per_key, version_policy, state)
+    max_concurrency, max_concurrency_per_key, version_policy, pushed, state)
 select %(project_id)s, u.*
 from unnest(
     %(job_ids)b::text[], %(versions)b::integer[], %(positions)b::bigint[], %(created_positions)b::bigint[],
     %(slugs)b::text[], %(deleted)b::boolean[], %(enabled)b::boolean[], %(max_concurrency)b::integer[],
-    %(max_concurrency_per_key)b::integer[], %(version_policies)b::text[], %(states)b::bytea[]
+    %(max_concurrency_per_key)b::integer[], %(version_policies)b::text[], %(pushed)b::boolean[],
+    %(states)b::bytea[]
 ) as u
 on conflict (project_id, job_id) do update
 set version = excluded.version,
@@ -25,6 +26,7 @@ set version = excluded.version,
     max_concurrency = excluded.max_concurrency,
     max_concurrency_per_key = excluded.max_concurrency_per_key,
     version_policy = excluded.version_policy,
+    pushed = excluded.pushed,
     state = excluded.state;
 
 -- get --

@@ -63,12 +63,15 @@ def dev(
     directory = settings.state_dir.expanduser().resolve()
 
     from runcord import faults
+    from runcord.dispatch.addresses import LOOPBACK
     from runcord.embedded import EmbeddedPostgres
     from runcord.http import server
     from runcord.http.app import create_app
     from runcord.logs import configure_logging
     from runcord.sql import migrate
 
+    if settings.dispatch_allow is None:
+        settings.dispatch_allow = LOOPBACK  # whoever develops an endpoint runs it on the same machine
     configure_logging(*_log_choice(settings))
     faults.arm_from_environment()
     signals = server.StopSignals()

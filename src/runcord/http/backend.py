@@ -4,17 +4,22 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
+from runcord.dispatch.addresses import AddressGuard, networks
+from runcord.dispatch.breaker import Breakers
+from runcord.dispatch.delivery import Carrier
+from runcord.dispatch.dispatcher import Dispatcher
+from runcord.dispatch.exchange import open_line
 from runcord.errors import Unavailable
 from runcord.handling.event_waits import EventWaits
 from runcord.handling.idempotency import IdempotencyKeys
-from runcord.handling.job_secrets import Sealer
+from runcord.handling.job_secrets import Sealer, job_secret
 from runcord.http.credentials import Credentials
 from runcord.http.job_refs import JobRefs
 from runcord.http.run_tokens import RunTokens, token_secret
@@ -52,6 +57,7 @@ class Backend:
     credentials: Credentials
     run_tokens: RunTokens
     sealer: Sealer
+    guard: AddressGuard
 
     @cached_property
     def job_refs(self) -> JobRefs:
@@ -91,6 +97,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
     def committed(project_id: str, position: int, changes: Sequence[Change]) -> None:
         tail.committed(project_id, position, changes)
         scheduler.committed(changes)
+        dispatcher.committed(project_id, changes)
 
     committer = Committer(
         dsn,
@@ -107,11 +114,29 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
         stack.push_async_callback(asyncio.to_thread, committer.close)
         async with service.connection() as conn:
             secret = await token_secret(conn, settings)
-        for job in (tail.run, scheduler.run):
-            task = asyncio.create_task(_keep(job))
-            stack.push_async_callback(_stop, task)
         desk = ClaimDesk(committer, hub, service)
         stack.push_async_callback(desk.close)
+        run_tokens, sealer = RunTokens(secret), Sealer(secret)
+        guard = AddressGuard(networks(settings.dispatch_allow or ""))
+        read, touch = partial(_fetch, readers), partial(_fetch, service)
+        dispatcher = Dispatcher(
+            committer,
+            desk,
+            read,
+            touch,
+            Carrier(
+                await stack.enter_async_context(open_line(guard)),
+                Breakers(),
+                lambda project_id, job_id: job_secret(read, sealer, project_id, job_id, "endpoint_signing_secret"),
+            ),
+            partial(run_tokens.sign, claimed=True),
+            concurrency=settings.dispatch_concurrency,
+            lease_secs=settings.dispatch_lease_secs,
+        )
+        stack.push_async_callback(dispatcher.close)
+        for job in (tail.run, scheduler.run, *((dispatcher.run,) if settings.dispatch_concurrency else ())):
+            task = asyncio.create_task(_keep(job))
+            stack.push_async_callback(_stop, task)
         yield Backend(
             settings=settings,
             committer=committer,
@@ -122,8 +147,9 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
             readers=readers,
             service=service,
             credentials=Credentials(service),
-            run_tokens=RunTokens(secret),
-            sealer=Sealer(secret),
+            run_tokens=run_tokens,
+            sealer=sealer,
+            guard=guard,
         )
 
 

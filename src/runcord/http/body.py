@@ -1,31 +1,16 @@
-"""Reading request bodies: bounded in size, depth and time, strict JSON, nothing that could not be kept as it is."""
+"""Reading request bodies: bounded in size and time, strict JSON."""
 
 import asyncio
-import json
-import re
 from typing import Any, TypeVar
 
-import orjson
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect, Request
 
+from runcord import json_text
 from runcord.errors import Invalid, TooLarge
 
 M = TypeVar("M", bound=BaseModel)
-
-MAX_DEPTH = 128
-"""How deep a body may nest. What is accepted is stored within events and states, which may nest 200 deep to be read."""
-
-_LEAST, _MOST = -(2**63), 2**64 - 1
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
-_MOST_DIGITS = 20
-
-
-class MalformedJson(Invalid):
-    """The body is not valid JSON."""
-
-    code = "malformed_json"
 
 
 class RequestTimeout(Invalid):
@@ -62,64 +47,8 @@ async def read_body(request: Request, limit: int, timeout: float) -> bytes:
 
 
 def parse_json(raw: bytes) -> Any:
-    """Return the JSON value; nothing at all counts as `{}`.
-
-    Raises:
-        MalformedJson: it is no JSON (RFC 8259), or holds a number no double can.
-        Invalid: it nests more than `MAX_DEPTH` deep, a whole number in it does not fit 64 bits and would be rounded,
-            or a string in it holds NUL, which PostgreSQL cannot keep.
-    """
-    if not raw.strip():
-        return {}
-    try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise MalformedJson(f"the body is not valid JSON: {str(error)[:200]}") from error
-    if b"\\u0000" in raw and _holds_nul(value):
-        raise Invalid("strings must not contain NUL (U+0000): remove it, or encode the data (base64, say)")
-    # Few bodies have brackets enough to be too deep: only those are looked into.
-    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
-        raise Invalid(f"the body nests more than {MAX_DEPTH} deep: flatten it, or send the inner part as a string")
-    if _LONG_NUMBER.search(raw):
-        json.loads(raw, parse_int=_exact)
-    return value
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    layer: list[Any] = [value]
-    for _ in range(levels):
-        inner: list[Any] = []
-        for item in layer:
-            if isinstance(item, dict):
-                inner.extend(item.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-            elif isinstance(item, list):
-                inner.extend(item)  # pyright: ignore[reportUnknownArgumentType]
-        if not inner:
-            return False
-        layer = inner
-    return any(isinstance(item, dict | list) for item in layer)
-
-
-def _exact(digits: str) -> int:
-    number = int(digits) if len(digits) <= _MOST_DIGITS else None
-    if number is None or not _LEAST <= number <= _MOST:
-        raise Invalid("a whole number in the body does not fit 64 bits and would be rounded: send it as a string")
-    return number
-
-
-def _holds_nul(value: Any) -> bool:
-    pending: list[Any] = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, str):
-            if "\0" in item:
-                return True
-        elif isinstance(item, dict):
-            pending.extend(item.keys())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-            pending.extend(item.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-        elif isinstance(item, list):
-            pending.extend(item)  # pyright: ignore[reportUnknownArgumentType]
-    return False
+    """Return the JSON value; nothing at all counts as `{}`. Raises as `json_text.parse` does."""
+    return json_text.parse(raw) if raw.strip() else {}
 
 
 def validate(model: type[M], value: Any, where: str) -> M:

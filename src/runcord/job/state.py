@@ -58,6 +58,11 @@ class JobSettings:
     has_endpoint_signing_secret: bool = False
 
     @property
+    def is_pushed(self) -> bool:
+        """Whether runs are sent to the job's endpoint, instead of waiting for workers that pull."""
+        return self.endpoint_url is not None and self.execution_mode in (None, "http")
+
+    @property
     def retry_policy(self) -> RetryPolicy:
         """What a run of this job may spend."""
         members = {

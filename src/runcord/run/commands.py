@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from runcord.run.events import Failure, Json, Triggered
+from runcord.run.events import Endpoint, Failure, Json, Triggered
+from runcord.run.trace import ExecutionTrace
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,17 @@ class Dequeue:
 class Start:
     """Begin the attempt."""
 
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
+class RecordDispatch:
+    """Record that the attempt was sent to an endpoint. `measured` holds what the sender can know of the trace."""
+
+    endpoint: Endpoint
+    measured: ExecutionTrace
+    status_code: int | None = None
+    error_class: str | None = None
     claim: Claim = ANY_CLAIM
 
 
@@ -340,6 +352,7 @@ class FailSystem:
 
 WorkerCommand = (
     Start
+    | RecordDispatch
     | Checkpoint
     | Log
     | Progress

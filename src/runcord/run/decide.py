@@ -4,6 +4,7 @@ Pure: no clock (`at` is the ledger's time), no dice (commands carry their jitter
 its purpose already fulfilled causes nothing, so that a client may repeat a call whose answer was lost.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 from runcord.errors import IllegalTransition, Invalid, LineageTooDeep, StaleAttempt
@@ -13,6 +14,7 @@ from runcord.run.deadline import later
 from runcord.run.retry import delay_secs
 from runcord.run.state import Run
 from runcord.run.status import REPLAYABLE, Status, may_become
+from runcord.run.trace import whole_ms
 
 MAX_LINEAGE_DEPTH = 10
 MAX_TAGS = 20
@@ -110,6 +112,10 @@ def _work(command: c.WorkerCommand, run: Run, at: datetime) -> Events:
             pass
     _require(run, _WORKING, _PHRASES.get(type(command), "be reported on"))
     match command:
+        case c.RecordDispatch():
+            waited = whole_ms(run.dequeued_at - run.due_at) if run.dequeued_at else 0
+            trace = replace(command.measured, queue_wait_ms=waited, total_ms=whole_ms(at - run.due_at))
+            return (e.Dispatched(run.attempt, command.endpoint, trace, command.status_code, command.error_class),)
         case c.Checkpoint():
             return (e.Checkpointed(run.checkpoints + 1, command.state, command.source),)
         case c.Log():
@@ -151,6 +157,7 @@ def _work(command: c.WorkerCommand, run: Run, at: datetime) -> Events:
 
 
 _PHRASES: dict[type, str] = {
+    c.RecordDispatch: "be dispatched",
     c.Checkpoint: "be checkpointed",
     c.Spawn: "spawn a run",
     c.Continue: "be continued",

@@ -11,12 +11,14 @@ from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from runcord.run.retry import RetryPolicy, Seconds
+from runcord.run.trace import ExecutionTrace
 
 Json = Any
 """Any JSON value: opaque to the domain."""
 
 FailureCause = Literal["error", "timeout", "crash"]
 WaitKind = Literal["worker", "event", "child"]
+Endpoint = Literal["primary", "fallback"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,21 @@ class Attempted:
 
     TYPE: ClassVar[str] = "run.attempted.v1"
     attempt: int
+
+
+@dataclass(frozen=True)
+class Dispatched:
+    """The attempt was sent to its job's endpoint, which answered `status_code`; None when no answer came.
+
+    What became of the attempt is said by the event that follows; none does after a 202, whose endpoint reports later.
+    """
+
+    TYPE: ClassVar[str] = "run.dispatched.v1"
+    attempt: int
+    endpoint: Endpoint
+    trace: ExecutionTrace
+    status_code: int | None = None
+    error_class: str | None = None
 
 
 @dataclass(frozen=True)
@@ -411,6 +428,7 @@ Event = (
     | Enqueued
     | Dequeued
     | Attempted
+    | Dispatched
     | JobVersionResolved
     | Checkpointed
     | Logged

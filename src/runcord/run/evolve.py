@@ -89,6 +89,7 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
                 "dequeued_at": at,
                 "expires_at": None,
                 "next_retry_at": None,
+                "trace": None,
             }
         case e.Attempted():
             return {
@@ -96,6 +97,8 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
                 "started_at": at,
                 "timeout_at": _later(at, run.policy.timeout_secs),
             }
+        case e.Dispatched():
+            return {"trace": event.trace}
         case e.Completed():
             return _ended(Status.COMPLETED, at) | {"error": None, "output_type": event.output_type}
         case e.Logged() | e.Progressed() | e.UsageRecorded() | e.ToolCalled() | e.OutputSet():

@@ -5,7 +5,7 @@ the version of the event that holds the present payload and the last checkpoint,
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from runcord.run.build import altered
 from runcord.run.events import Failure, WaitKind
 from runcord.run.retry import RetryPolicy, Seconds
 from runcord.run.status import FINISHED, SLOT_HOLDING, TERMINAL, Status
+from runcord.run.trace import ExecutionTrace, whole_ms
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ class Run:
     payload_version: int = 1
     """The version of the event that holds the present payload."""
     output_type: str | None = None
+    trace: ExecutionTrace | None = None
+    """How long the steps of the last push took, as measured then."""
 
     @property
     def is_terminal(self) -> bool:
@@ -107,6 +110,17 @@ class Run:
     def holds_slot(self) -> bool:
         """Whether an attempt is live."""
         return self.status in SLOT_HOLDING
+
+    @property
+    def execution_trace(self) -> ExecutionTrace | None:
+        """How long the steps of the last attempt took: what was measured, and what the ledger's times tell."""
+        if self.finished_at is None or self.dequeued_at is None:
+            return self.trace
+        known = self.trace or ExecutionTrace(
+            queue_wait_ms=whole_ms(self.dequeued_at - self.due_at),
+            dequeue_ms=whole_ms(self.started_at - self.dequeued_at) if self.started_at is not None else 0,
+        )
+        return replace(known, total_ms=whole_ms(self.finished_at - self.due_at))
 
     def altered(self, **changes: Any) -> "Run":
         """Return a copy with `changes`."""

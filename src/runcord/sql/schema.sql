@@ -129,11 +129,14 @@ create table jobs (
     max_concurrency_per_key integer,
     version_policy text collate "C" not null,
     state bytea not null,
+    pushed boolean not null default false,
     primary key (project_id, job_id)
 );
 -- Claims: the jobs that may be closed to them.
 create index jobs_limited on jobs (project_id)
-    where not enabled or max_concurrency is not null or max_concurrency_per_key is not null;
+    where not enabled or pushed or max_concurrency is not null or max_concurrency_per_key is not null;
+-- Dispatchers: the jobs whose runs are sent to an endpoint, in all projects.
+create index jobs_pushed on jobs (project_id, job_id) where pushed and enabled;
 create unique index jobs_slug on jobs (project_id, slug) where not deleted;
 create index jobs_created on jobs (project_id, created_position desc) where not deleted;
 

@@ -154,6 +154,18 @@ class Wait(Document):
     reason: Maybe[str] = None
 
 
+class ExecutionTrace(Document):
+    """How long the steps of the last attempt took, in milliseconds; those of the exchange are 0 when workers pull."""
+
+    queue_wait_ms: Annotated[int, Field(description="From when the run was due until it was claimed.")]
+    dequeue_ms: Annotated[int, Field(description="From the claim until the work, or the request, began.")]
+    connect_ms: Annotated[int, Field(description="Name, connection and TLS handshake.")]
+    ttfb_ms: Annotated[int, Field(description="From the connection to the first byte of the answer.")]
+    transfer_ms: Annotated[int, Field(description="From the first byte of the answer to its last.")]
+    total_ms: Annotated[int, Field(description="From when the run was due until the attempt's end was recorded.")]
+    dispatch_ms: Annotated[int, Field(description="The whole exchange, with that before a fallback.")]
+
+
 class JobRun(Document):
     """A run. Members that have nothing to say are left out."""
 
@@ -203,6 +215,7 @@ class JobRun(Document):
     retry_initial_delay_secs: Maybe[float] = None
     retry_max_delay_secs: Maybe[float] = None
     checkpoint_count: Maybe[int] = None
+    execution_trace: Maybe[ExecutionTrace] = None
     wait: Maybe[Wait] = None
 
 

@@ -31,6 +31,7 @@ async def create_job(call: Call) -> Answer:
     """
     body = call.body(NewJob)
     call.require_own_project(body.project_id)
+    call.backend.guard.check_endpoints(body.settings())
     command = CreateJob(new_version_id(), body.settings(), created_by=call.actor)
     handler = CommandJob(call.context, new_id("job"), command, sealed(call, body))
     return _shown(call, await call.backend.committer.execute(call.project_id, handler), 201)
@@ -66,6 +67,7 @@ async def update_job(call: Call) -> Answer:
     """
     body = call.body(JobChanges)
     call.require_own_project(body.project_id)
+    call.backend.guard.check_endpoints(body.given())
     command = UpdateJob(new_version_id(), body.given())
     return _shown(call, await _command(call, command, sealed(call, body)))
 

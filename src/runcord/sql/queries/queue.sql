@@ -27,10 +27,11 @@ from claim_candidates(
         select j.job_id from jobs j
         where j.project_id = %(project_id)s and (
             not j.enabled
+            or j.pushed and %(job_ids)s::text[] is null
             or j.max_concurrency is not null and j.max_concurrency <= (
                 select count(*) from leases l where l.project_id = %(project_id)s and l.job_id = j.job_id
             )
-        ) and (not j.enabled or j.max_concurrency is not null or j.max_concurrency_per_key is not null)
+        ) and (not j.enabled or j.pushed or j.max_concurrency is not null or j.max_concurrency_per_key is not null)
     ),
     %(closed_keys)s::text[] || array(
         select l.job_id || '/' || l.concurrency_key
@@ -163,3 +164,33 @@ select extract(epoch from least(
 -- Keys whose life is over.
 delete from idempotency_keys
 where expires_at < ledger_now() - interval '1 hour';
+
+-- renew_leases --
+-- Leases of claims whose requests are under way last from now on for the given time; both arrays run in parallel.
+update leases l
+set expires_at = ledger_now() + make_interval(secs => %(lease_secs)s)
+from unnest(%(run_ids)s::text[], %(fences)s::integer[]) as u (run_id, fence)
+where l.project_id = %(project_id)s and l.run_id = u.run_id and l.fence = u.fence
+returning l.run_id;
+
+-- ready_pushes --
+-- The jobs of all projects that have runs to be sent to their endpoints now, and slots for them.
+select j.project_id, j.job_id
+from jobs j
+where j.pushed and j.enabled
+    and (
+        j.max_concurrency is null or j.max_concurrency > (
+            select count(*) from leases l where l.project_id = j.project_id and l.job_id = j.job_id
+        )
+    )
+    and exists (
+        select from runs r
+        where r.project_id = j.project_id and r.job_id = j.job_id and r.status = 'queued'
+            and r.due_at <= ledger_now() and (r.wake_at is null or r.wake_at > ledger_now())
+    );
+
+-- pushed_jobs --
+-- Those of some jobs whose runs are sent to an endpoint.
+select job_id, state
+from jobs
+where project_id = %(project_id)s and job_id = any (%(job_ids)s) and pushed and enabled;

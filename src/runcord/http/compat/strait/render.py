@@ -88,6 +88,8 @@ def render_run(
         members["metadata"] = run.metadata
     if run.overrides:
         members.update({name: _number(value) for name, value in run.overrides.items() if value is not None})
+    if (trace := run.execution_trace) is not None:
+        members["execution_trace"] = trace.__dict__
     if run.checkpoints:
         members["checkpoint_count"] = run.checkpoints
     if run.wait is not None:

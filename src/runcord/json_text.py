@@ -1,0 +1,81 @@
+"""JSON text from outside: strict, and nothing that could not be kept as it is."""
+
+import json
+import re
+from typing import Any
+
+import orjson
+
+from runcord.errors import Invalid
+
+MAX_DEPTH = 128
+"""How deep a body may nest. What is accepted is stored within events and states, which may nest 200 deep to be read."""
+
+_LEAST, _MOST = -(2**63), 2**64 - 1
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_MOST_DIGITS = 20
+
+
+class MalformedJson(Invalid):
+    """The body is not valid JSON."""
+
+    code = "malformed_json"
+
+
+def parse(raw: bytes) -> Any:
+    """Return the JSON value.
+
+    Raises:
+        MalformedJson: it is no JSON (RFC 8259), or holds a number no double can.
+        Invalid: it nests more than `MAX_DEPTH` deep, a whole number in it does not fit 64 bits and would be rounded,
+            or a string in it holds NUL, which PostgreSQL cannot keep.
+    """
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise MalformedJson(f"the body is not valid JSON: {str(error)[:200]}") from error
+    if b"\\u0000" in raw and _holds_nul(value):
+        raise Invalid("strings must not contain NUL (U+0000): remove it, or encode the data (base64, say)")
+    # Few bodies have brackets enough to be too deep: only those are looked into.
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+        raise Invalid(f"the body nests more than {MAX_DEPTH} deep: flatten it, or send the inner part as a string")
+    if _LONG_NUMBER.search(raw):
+        json.loads(raw, parse_int=_exact)
+    return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    layer: list[Any] = [value]
+    for _ in range(levels):
+        inner: list[Any] = []
+        for item in layer:
+            if isinstance(item, dict):
+                inner.extend(item.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+            elif isinstance(item, list):
+                inner.extend(item)  # pyright: ignore[reportUnknownArgumentType]
+        if not inner:
+            return False
+        layer = inner
+    return any(isinstance(item, dict | list) for item in layer)
+
+
+def _exact(digits: str) -> int:
+    number = int(digits) if len(digits) <= _MOST_DIGITS else None
+    if number is None or not _LEAST <= number <= _MOST:
+        raise Invalid("a whole number in the body does not fit 64 bits and would be rounded: send it as a string")
+    return number
+
+
+def _holds_nul(value: Any) -> bool:
+    pending: list[Any] = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            if "\0" in item:
+                return True
+        elif isinstance(item, dict):
+            pending.extend(item.keys())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+            pending.extend(item.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+        elif isinstance(item, list):
+            pending.extend(item)  # pyright: ignore[reportUnknownArgumentType]
+    return False
