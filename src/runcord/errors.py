@@ -71,6 +71,12 @@ class Unprocessable(RuncordError):
     code = "unprocessable"
 
 
+class RateLimited(RuncordError):
+    """There is too much of this at once: try again a little later."""
+
+    code = "rate_limited"
+
+
 class Unavailable(RuncordError):
     """The database is not available just now; try again shortly."""
 
@@ -175,6 +181,12 @@ class ResultInvalid(Unprocessable):
     """The result does not match the job's result schema."""
 
     code = "result_invalid"
+
+
+class TooManyStreams(RateLimited):
+    """The project has as many streams open as it may have: close some, or follow several runs from one place."""
+
+    code = "too_many_streams"
 
 
 # --- API keys -----------------------------------------------------------------------------------------

@@ -89,6 +89,19 @@ class Settings(BaseSettings):
     request_timeout_secs: Annotated[
         float, Field(gt=0, le=300, description="How long a request body may take to arrive.")
     ] = 30
+    streams: Annotated[
+        int, Field(ge=1, le=100_000, description="Open streams, at most, in each process; more are answered 503.")
+    ] = 5000
+    streams_per_project: Annotated[
+        int,
+        Field(ge=1, le=100_000, description="Open streams of a project, at most, in each process; more: 429."),
+    ] = 2000
+    stream_keepalive_secs: Annotated[
+        float, Field(gt=0, le=15, description="How long a stream may be silent before a comment is sent.")
+    ] = 10
+    chunk_retention_hours: Annotated[
+        float, Field(gt=0, le=10 * 366 * 24, description="How long chunks that workers have streamed are kept.")
+    ] = 30 * 24
     allow_unsafe_database: Annotated[
         bool,
         Field(description="Serve from a database with fsync, full_page_writes or synchronous_commit off. Loses data."),

@@ -23,8 +23,11 @@ from runcord.handling.job_secrets import Sealer, job_secret
 from runcord.http.credentials import Credentials
 from runcord.http.job_refs import JobRefs
 from runcord.http.run_tokens import RunTokens, token_secret
+from runcord.http.stream_slots import StreamSlots
 from runcord.ledger.committer import Committer
 from runcord.ledger.database import reader_pool, service_pool
+from runcord.ledger.feed import Feeds
+from runcord.ledger.follower import Follower
 from runcord.ledger.hub import Hub
 from runcord.ledger.tail import Tail
 from runcord.ledger.transaction import Row
@@ -33,6 +36,9 @@ from runcord.queue.desk import ClaimDesk
 from runcord.queue.leases import Leases
 from runcord.queue.scheduler import Scheduler
 from runcord.settings import Settings
+from runcord.streaming.chunk_writer import ChunkWriter
+from runcord.streaming.chunks import Chunk, load_chunks
+from runcord.streaming.events import Read, load_events
 from runcord_projections.job_view import JobView
 from runcord_projections.key_view import KeyView
 from runcord_projections.run_view import RunView
@@ -51,6 +57,10 @@ class Backend:
     hub: Hub
     tail: Tail
     desk: ClaimDesk
+    follower: Follower
+    chunk_feeds: Feeds[Chunk]
+    chunk_writer: ChunkWriter
+    stream_slots: StreamSlots
     scheduler: Scheduler
     readers: Pool
     service: Pool
@@ -77,6 +87,17 @@ class Backend:
         return await _fetch(self.service, statement, params)
 
 
+def _reader(pool: Pool, at_once: int) -> Read:
+    """Return a read that leaves connections to others: streams that come back all at once stand in line."""
+    turns = asyncio.Semaphore(at_once)
+
+    async def read(statement: bytes, params: Mapping[str, Any]) -> list[Row]:
+        async with turns:
+            return await _fetch(pool, statement, params)
+
+    return read
+
+
 async def _fetch(pool: Pool, statement: bytes, params: Mapping[str, Any]) -> list[Row]:
     try:
         async with pool.connection() as conn:
@@ -92,7 +113,6 @@ async def _fetch(pool: Pool, statement: bytes, params: Mapping[str, Any]) -> lis
 async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
     """Open everything for one server process, and close it in order: the queue first, the committer last."""
     hub = Hub()
-    tail = Tail(dsn, hub)
 
     def committed(project_id: str, position: int, changes: Sequence[Change]) -> None:
         tail.committed(project_id, position, changes)
@@ -109,13 +129,20 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
     async with AsyncExitStack() as stack:
         readers = await stack.enter_async_context(reader_pool(dsn, settings.readers))
         service = await stack.enter_async_context(service_pool(dsn, 4))
-        scheduler = Scheduler(service, committer)
+        stream_read = _reader(readers, max(1, settings.readers // 2))
+        chunk_feeds = Feeds(partial(load_chunks, stream_read))
+        tail = Tail(dsn, hub, chunk_feeds)
+        scheduler = Scheduler(service, committer, keep_chunks_secs=settings.chunk_retention_hours * 3600)
         committer.start()
         stack.push_async_callback(asyncio.to_thread, committer.close)
         async with service.connection() as conn:
             secret = await token_secret(conn, settings)
         desk = ClaimDesk(committer, hub, service)
         stack.push_async_callback(desk.close)
+        follower = Follower(hub, Feeds(partial(load_events, stream_read)), stream_read)
+        stack.push_async_callback(follower.close)
+        chunk_writer = ChunkWriter(partial(_fetch, service), tail.streamed)
+        stack.push_async_callback(chunk_writer.close)
         run_tokens, sealer = RunTokens(secret), Sealer(secret)
         guard = AddressGuard(networks(settings.dispatch_allow or ""))
         read, touch = partial(_fetch, readers), partial(_fetch, service)
@@ -143,6 +170,10 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
             hub=hub,
             tail=tail,
             desk=desk,
+            follower=follower,
+            chunk_feeds=chunk_feeds,
+            chunk_writer=chunk_writer,
+            stream_slots=StreamSlots(settings.streams, settings.streams_per_project),
             scheduler=scheduler,
             readers=readers,
             service=service,

@@ -15,6 +15,7 @@ from runcord.http.credentials import Key
 from runcord.http.operation import Answer, Call, Operation
 from runcord.http.problems import problem, problem_headers, status_of
 from runcord.http.run_tokens import RunToken
+from runcord.http.sse import Blocks, EventStream
 from runcord.ids import new_id
 
 log = structlog.get_logger(__name__)
@@ -38,7 +39,8 @@ def endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         request_id = request_id_of(request)
         try:
             call = await _prepare(operation, request, request_id)
-            return render(await operation.handle(call), request_id)
+            answer = await operation.handle(call)
+            return render(answer, request_id) if answer.blocks is None else stream(answer.blocks, call)
         except RuncordError as error:
             refused = isinstance(error, IllegalTransition)
             status = operation.status_of_refusal(error.status) if refused else status_of(error)
@@ -66,6 +68,12 @@ def render(answer: Answer, request_id: str) -> Response:
     if answer.status in {204, 304}:
         return Response(None, answer.status, headers)
     return Response(dump(answer.body), answer.status, headers, _JSON)
+
+
+def stream(blocks: Blocks, call: Call) -> Response:
+    """Return the response that sends a stream."""
+    headers = {**SECURITY_HEADERS, "X-Request-ID": call.request_id}
+    return EventStream(blocks, headers, call.backend.settings.stream_keepalive_secs)
 
 
 def refuse(error: RuncordError, request_id: str, status: int) -> Response:

@@ -54,6 +54,7 @@ _ERRORS = {
     413: "The body is larger than allowed.",
     422: "The request is well-formed but contradicts an earlier one, or what the job promises.",
     500: "Something went wrong on our side.",
+    429: "There is too much of this at once; try again a little later.",
     503: "The server cannot do this just now; try again shortly.",
 }
 
@@ -204,6 +205,9 @@ def _parameters(operation: Operation, schemas: _Schemas) -> list[Parameter | Ref
     if operation.query is not None:
         members, required = schemas.members(operation.query)
         found += [_parameter(name, "query", schema, required=name in required) for name, schema in members.items()]
+    if operation.is_stream:
+        description = "The `id` of the last frame that was seen, as browsers send it when they reconnect."
+        found.append(_parameter("Last-Event-ID", "header", {"type": "string", "description": description}))
     if operation.access == "run":
         number = {"type": "integer", "minimum": 1, "maximum": 999_999_999}
         description = "The attempt that the caller speaks for; one that is not the present one is refused."
@@ -248,20 +252,23 @@ def statuses_of_errors(operation: Operation) -> list[int]:
         found |= set(refusal.values()) if isinstance(refusal, Mapping) else {refusal or 409}
     if operation.body is not None:
         found.add(413)
+    if operation.is_stream:
+        found.add(429)
     return sorted(found)
 
 
 def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Response | Reference]:
     answers = {operation.status: operation.answer, **operation.other_answers}
     is_list = operation.query is not None and issubclass(operation.query, PageQuery)
-    responses: dict[str, Response | Reference] = {
-        str(status): Response(
-            description="Done." if status < 400 else _ERRORS[status],
+    done = "Server-sent events: the schema is that of each one's `data`." if operation.is_stream else "Done."
+    responses: dict[str, Response | Reference] = {}
+    for status, kind in answers.items():
+        media_type = operation.media_type if status == operation.status else "application/json"
+        responses[str(status)] = Response(
+            description=done if status < 400 else _ERRORS[status],
             headers=_headers(is_list=is_list and status == operation.status),
-            content=None if kind is None else {"application/json": MediaType(schema=schemas.of(kind, "serialization"))},
+            content=None if kind is None else {media_type: MediaType(schema=schemas.of(kind, "serialization"))},
         )
-        for status, kind in answers.items()
-    }
     problem = {"application/json": MediaType(schema=schemas.of(Problem, "serialization"))}
     for status in statuses_of_errors(operation):
         if status not in answers:

@@ -11,6 +11,7 @@ from runcord.errors import Invalid, NotFound
 from runcord.http.backend import Backend
 from runcord.http.credentials import Key
 from runcord.http.run_tokens import RunToken
+from runcord.http.sse import MEDIA_TYPE, Blocks
 from runcord.ledger.transaction import Context
 from runcord.run.commands import Claim
 
@@ -47,6 +48,8 @@ class Answer:
     version: int | None = None
     """The version of the run or job in the body, for `ETag`."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    blocks: Blocks | None = None
+    """In the place of a body: what to send on a stream, for operations that are one."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,9 @@ class Operation:
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     answer: Any = None
-    """The model or type of the answer's body, for the OpenAPI document."""
+    """The model or type of the answer's body, or of the data of each event of a stream, for the OpenAPI document."""
+    media_type: str = "application/json"
+    """What the answer is: JSON, or a stream of server-sent events."""
     status: int = 200
     other_answers: Mapping[int, Any] = field(default_factory=dict[int, Any])
     """Further statuses and the models of their bodies, None for no body; those of errors need no mention."""
@@ -146,6 +151,11 @@ class Operation:
         """Return the HTTP status for a transition that the run's status does not allow."""
         given = self.refusal_status
         return (given.get(run_status or "", 409) if isinstance(given, Mapping) else given) or 409
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer is a stream, which may never end."""
+        return self.media_type == MEDIA_TYPE
 
     @property
     def operation_id(self) -> str:

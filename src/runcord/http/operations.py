@@ -15,6 +15,7 @@ from runcord.http.routes import (
     runs,
     sdk,
     sdk_facts,
+    streams,
     system,
     trigger,
 )
@@ -31,5 +32,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *run_commands.OPERATIONS,
     *run_facts.OPERATIONS,
     *history.OPERATIONS,
+    *streams.OPERATIONS,
     *system.OPERATIONS,
 )

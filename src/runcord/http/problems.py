@@ -18,6 +18,7 @@ _STATUSES: tuple[tuple[type[errors.RuncordError], int], ...] = (
     (errors.Forbidden, 403),
     (errors.NotFound, 404),
     (errors.Conflict, 409),
+    (errors.RateLimited, 429),
     (errors.Unavailable, 503),
 )
 

@@ -31,6 +31,7 @@ from runcord.sql import load
 log = structlog.get_logger(__name__)
 
 SQL = load("runcord.sql", "queries/queue.sql")
+CHUNKS_SQL = load("runcord.sql", "queries/chunks.sql")
 
 SCHEDULER = Context(actor="system:scheduler")
 
@@ -42,6 +43,9 @@ PARKED_SECS = 60.0
 
 SWEEP_SECS = 600.0
 """How often rows are removed that mean nothing any more."""
+
+SWEEP_PAGE = 5000
+"""How many chunks one statement removes: none takes long, or much room in the log of the database."""
 
 PAGE = 1000
 _IDLE_SECS = 0.2
@@ -136,9 +140,16 @@ def _own(run: Run) -> c.TimerCommand | None:
 class Scheduler:
     """Watches the timers of all projects for as long as it runs."""
 
-    def __init__(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]], committer: Committer) -> None:
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]],
+        committer: Committer,
+        *,
+        keep_chunks_secs: float = 30 * 24 * 3600,
+    ) -> None:
         self._pool = pool
         self._committer = committer
+        self._keep_chunks_secs = keep_chunks_secs
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wakes_at = math.inf
         self._sweeps_at = monotonic()
@@ -204,9 +215,13 @@ class Scheduler:
         return any(isinstance(outcome, int) and outcome > 0 for outcome in outcomes)
 
     async def sweep(self) -> None:
-        """Forget idempotency keys whose life is over; looking one up does so by itself, this only frees the room."""
+        """Remove idempotency keys whose life is over, which nobody finds any more, and chunks that are too old."""
         async with self._pool.connection() as conn:
             await conn.execute(SQL["forget_expired_idempotency_keys"])
+            removed = SWEEP_PAGE
+            while removed == SWEEP_PAGE:
+                params = {"keep_secs": self._keep_chunks_secs, "limit": SWEEP_PAGE}
+                removed = (await conn.execute(CHUNKS_SQL["forget_expired_chunks"], params)).rowcount
 
     async def _wake(self, project_id: str, timers: Sequence[Timer]) -> int:
         dice = [random.random() for _ in timers]

@@ -13,7 +13,7 @@ from runcord.run import events as e
 from runcord.run.deadline import later
 from runcord.run.retry import delay_secs
 from runcord.run.state import Run
-from runcord.run.status import REPLAYABLE, Status, may_become
+from runcord.run.status import REPLAYABLE, SLOT_HOLDING, Status, may_become
 from runcord.run.trace import whole_ms
 
 MAX_LINEAGE_DEPTH = 10
@@ -60,6 +60,17 @@ def decide(command: c.Command, run: Run | None, at: datetime) -> Events:
             return _pass_time(command, run, at)
         case _:
             return _work(command, run, at)
+
+
+def require_live_attempt(claim: c.Claim, run: Run) -> None:
+    """Refuse what only a live attempt may do beside its commands: to stream.
+
+    Raises:
+        StaleAttempt: the claim is for an attempt that is not the run's current one.
+        IllegalTransition: the current one is not at work.
+    """
+    _refuse_stale(claim, run)
+    _require(run, SLOT_HOLDING, "stream")
 
 
 def _dequeue(command: c.Dequeue, run: Run, at: datetime) -> Events:

@@ -15,6 +15,31 @@ from runcord.run.deadline import later
 from runcord.run.state import Run, Wait
 from runcord.run.status import Status
 
+STATUS_EVENTS = (
+    e.Triggered,
+    e.Enqueued,
+    e.Dequeued,
+    e.Attempted,
+    e.Waited,
+    e.Resumed,
+    e.Completed,
+    e.Retried,
+    e.DeadLettered,
+    e.Failed,
+    e.TimedOut,
+    e.Crashed,
+    e.SystemFailed,
+    e.Released,
+    e.Expired,
+    e.Canceled,
+    e.Paused,
+    e.Restarted,
+    e.Rescheduled,
+    e.ReplayStaged,
+    e.DeadLetterReplayed,
+)
+"""The events that say which status a run has; the last of them says it alone, whatever the run was before."""
+
 
 def evolve(run: Run | None, recorded: Recorded[e.Event]) -> Run | None:
     """Return the run after `recorded`; None stands for a run that is not there yet."""

@@ -14,6 +14,8 @@
 --   leases            the live attempts and until when their workers may work on them
 --   idempotency_keys  which run answers for a key, and until when
 --   event_waits       which run waits, or waited, for an event key
+--   chunk_heads       how many chunks each run has streamed: its counter, never taken back
+--   run_chunks        the chunks themselves: not a part of the record, and removed when they are old
 --   server_secrets    not a project's: what this installation signs run tokens with
 
 create table projects (
@@ -186,6 +188,27 @@ create table event_waits (
     payload bytea,
     primary key (project_id, event_key)
 );
+
+create table chunk_heads (
+    project_id text collate "C" not null,
+    run_id text collate "C" not null,
+    sequence bigint not null,
+    primary key (project_id, run_id)
+) with (fillfactor = 50);
+
+create table run_chunks (
+    project_id text collate "C" not null,
+    run_id text collate "C" not null,
+    sequence bigint not null,
+    stream_id text collate "C" not null,
+    done boolean not null,
+    attempt integer not null,
+    recorded_at timestamptz not null,
+    chunk bytea not null,
+    primary key (project_id, run_id, sequence)
+);
+-- Retention. Rows come in the order of their times, so that this stays a few pages however many there are.
+create index run_chunks_recorded on run_chunks using brin (recorded_at);
 
 -- The time of the ledgers. A session may set `runcord.now` to run at another time: tests do.
 create function ledger_now() returns timestamptz

@@ -1,6 +1,6 @@
 """Holds answers against the OpenAPI document, so that what is served cannot drift from what is described."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -27,12 +27,22 @@ def check_answer(method: str, path: str, status: int, body: bytes) -> None:
     if "content" not in described:
         assert body == b"", f"{operation.operation_id} answered {status} with a body that is not described"
         return
-    value = orjson.loads(body)
+    (media_type,) = described["content"]
+    values = [orjson.loads(body)] if media_type == "application/json" else list(data_of_frames(body))
+    validator = _validator(path_of(operation), method.lower(), str(status))
     problems = [
         f"{'/'.join(map(str, error.instance_path))}: {error.message}"
-        for error in _validator(path_of(operation), method.lower(), str(status)).iter_errors(value)
+        for value in values
+        for error in validator.iter_errors(value)
     ]
     assert not problems, f"{operation.operation_id} answered {status} not as described: {problems[:5]}"
+
+
+def data_of_frames(body: bytes) -> Iterator[Any]:
+    """Yield the data of each server-sent event in what was received of a stream."""
+    for line in body.decode().splitlines():
+        if line.startswith("data: "):
+            yield orjson.loads(line.removeprefix("data: "))
 
 
 def operation_of(method: str, path: str) -> Operation | None:
@@ -50,6 +60,6 @@ def operation_of(method: str, path: str) -> Operation | None:
 
 @cache
 def _validator(path: str, method: str, status: str) -> Any:
-    described = document()["paths"][path][method]["responses"][status]["content"]["application/json"]["schema"]
-    schema = {**described, "components": {"schemas": document()["components"]["schemas"]}}
+    (content,) = document()["paths"][path][method]["responses"][status]["content"].values()
+    schema = {**content["schema"], "components": {"schemas": document()["components"]["schemas"]}}
     return jsonschema_rs.Draft202012Validator(schema, validate_formats=True)

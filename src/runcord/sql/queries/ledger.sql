@@ -34,6 +34,42 @@ where project_id = %(project_id)s and stream_id = %(stream_id)s
 order by version
 limit %(limit)s;
 
+-- stream_page --
+-- The events of one stream after a version, in order: as many as have some bytes together, at least one, at most
+-- `limit`.
+select stream_id, version, position, recorded_at, event_id, type, data, metadata
+from (
+    select e.*, sum(octet_length(e.data)) over (order by e.version rows unbounded preceding)
+        - octet_length(e.data) as bytes_before
+    from events e
+    where e.project_id = %(project_id)s and e.stream_id = %(stream_id)s and e.version > %(after)s
+    order by e.version
+    limit %(limit)s
+) page
+where bytes_before < %(bytes)s
+order by version;
+
+-- version_at --
+-- The version of a stream at a position of its ledger. It is looked for from the end: who resumes is seldom far behind.
+select version
+from events
+where project_id = %(project_id)s and stream_id = %(stream_id)s and position <= %(position)s
+order by version desc
+limit 1;
+
+-- streams_that_moved --
+-- Which of some streams have events between two positions, and how far they have got. It reads the ledger between the
+-- positions, and not the streams, whatever the planner knows of either.
+with recent as materialized (
+    select stream_id, version
+    from events
+    where project_id = %(project_id)s and position > %(after)s and position <= %(until)s
+)
+select stream_id, max(version)
+from recent
+where stream_id = any (%(stream_ids)s)
+group by stream_id;
+
 -- stream_events_of_types --
 -- The events of one stream that have one of the types, oldest first.
 select stream_id, version, position, recorded_at, event_id, type, data, metadata

@@ -1,0 +1,1 @@
+"""Following runs: their events and their chunks, from any place on and then live."""
