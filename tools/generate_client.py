@@ -33,6 +33,8 @@ RULES = [
         (r"\bAsync(?=[A-Z])", ""),
         (r"\b_async\b", "_sync"),
         (r"\b__aiter__\b", "__iter__"),
+        (r"\basynccontextmanager\b", "contextmanager"),
+        (r"\ba(?=iter_bytes\b|read\b)", ""),
         (r"\b__aenter__\b", "__enter__"),
         (r"\b__aexit__\b", "__exit__"),
         (r"\baclose\b", "close"),

@@ -35,6 +35,7 @@ BODIES: Mapping[str, Any] = {
     "record_tool_call": {"tool_name": "t"},
     "set_output": {"output_key": "k", "value": 1},
     "set_state": {"key": "k", "value": 1},
+    "stream_chunk": {"chunk": "c"},
 }
 
 
@@ -64,6 +65,12 @@ def path_with(operation: Operation, things: Mapping[str, str]) -> str:
     return operation.path.replace(":path", "").format(**things)
 
 
+def end_if_followed(api: Any, operation: Operation, things: Mapping[str, str]) -> None:
+    """End the run if the operation is a stream of it, which this client could not leave."""
+    if operation.is_stream:
+        assert api.delete(f"/v1/runs/{things['run_id']}").status_code == 200
+
+
 def tables(dsn: str) -> Any:
     """Return all that commands and key calls can change."""
     with psycopg.connect(dsn) as conn:
@@ -77,6 +84,8 @@ def tables(dsn: str) -> Any:
                 "select * from leases order by 1, 2",
                 "select * from idempotency_keys order by 1, 2, 3",
                 "select * from event_waits order by 1, 2",
+                "select * from chunk_heads order by 1, 2",
+                "select * from run_chunks order by 1, 2, 3",
                 "select * from api_keys order by 1, 2",
                 "select * from api_key_hashes order by 1, 2",
             )
@@ -116,8 +125,9 @@ def test_a_key_without_the_scope_may_not(api, new_api, dsn, things, operation: O
 
 
 @named(ABOUT_ONE_THING)
-def test_what_belongs_to_another_project_is_not_there(new_api, dsn, things, operation: Operation):
+def test_what_belongs_to_another_project_is_not_there(api, new_api, dsn, things, operation: Operation):
     stranger = new_api("proj_stranger")
+    end_if_followed(api, operation, things)
     path, body = path_with(operation, things), BODIES.get(operation.operation_id)
     before = tables(dsn)
     answer = stranger.request(operation.method, path, body)
@@ -158,6 +168,7 @@ def test_a_run_token_opens_nothing_but_the_workers_calls(api, dsn, operation: Op
 @named(ABOUT_ONE_THING)
 def test_the_owner_is_let_in_with_the_same_request(api, things, operation: Operation):
     """Without this, the tests above could pass because their requests are no good at all."""
+    end_if_followed(api, operation, things)
     answer = api.request(operation.method, path_with(operation, things), BODIES.get(operation.operation_id))
     # The run works: some commands are refused by its status, which is not the same as not being let in.
     assert answer.status_code < 300 or answer.json()["code"] in {"illegal_transition", "job_has_active_runs"}, (

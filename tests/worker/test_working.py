@@ -191,6 +191,7 @@ def test_the_context_speaks_for_the_run(server: Any, new_worker: Any, running: A
     def speak(payload: Any, context: RunContext) -> Any:
         context.log("hello", level="warn", data={"n": 1})
         context.progress(50, "half")
+        context.stream("token ", done=True)
         context.annotate({"a": "b"})
         context.tag({"t": "u"})
         context.usage("prov", "model", prompt_tokens=2)
@@ -207,6 +208,7 @@ def test_the_context_speaks_for_the_run(server: Any, new_worker: Any, running: A
     async def speak_async(payload: Any, context: AsyncRunContext) -> Any:
         await context.log("hello", level="warn", data={"n": 1})
         await context.progress(50, "half")
+        await context.stream("token ", done=True)
         await context.annotate({"a": "b"})
         await context.tag({"t": "u"})
         await context.usage("prov", "model", prompt_tokens=2)
@@ -227,6 +229,7 @@ def test_the_context_speaks_for_the_run(server: Any, new_worker: Any, running: A
     assert [call for call, _ in runs[0].said if call != "state"] == [
         "log",
         "progress",
+        "stream",
         "annotate",
         "tags",
         "usage",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from runcord.client import Client, HistoryEvent
+    from runcord.client import Client, HistoryEvent, StreamEvent
 
 runs = typer.Typer(help="Look at runs, as they are and as they were.", no_args_is_help=True)
 jobs = typer.Typer(help="Look at jobs.", no_args_is_help=True)
@@ -96,6 +96,27 @@ def show_diff(
         console.print(Text(f"  {change.text}"))
 
 
+@runs.command("watch")
+def watch_run(
+    run_id: RunId,
+    after: Annotated[int, typer.Option("--after", min=0, help="Begin after this position.", metavar="N")] = 0,
+    chunks: Annotated[bool, typer.Option("--chunks", help="Print what its workers stream instead.")] = False,
+    format: Format = "text",
+    state_dir: StateDir = None,
+) -> None:
+    """Follow a run until it is finished: everything that was recorded of it, then what is, as it happens."""
+    with _client(state_dir) as client:
+        if chunks:
+            for chunk in client.runs.stream_chunks(run_id, after=after):
+                typer.echo(_json_line(chunk) if format == "json" else chunk.chunk, nl=format == "json")
+            return
+        for event in client.runs.stream(run_id, after=after):
+            if format == "json":
+                typer.echo(_json_line(event))
+            else:
+                _print_followed(event)
+
+
 @jobs.command("list")
 def list_jobs(limit: Limit = 50, format: Format = "text", state_dir: StateDir = None) -> None:
     """List jobs, newest first."""
@@ -128,6 +149,27 @@ def _client(state_dir: Path | None) -> "Generator[Client]":
 
 def _rows(models: "Iterable[BaseModel]") -> list[dict[str, Any]]:
     return [model.model_dump(mode="json", exclude_unset=True) for model in models]
+
+
+def _json_line(model: "BaseModel") -> str:
+    return model.model_dump_json(by_alias=True, exclude_unset=True)
+
+
+def _print_followed(event: "StreamEvent") -> None:
+    """Print a line for what happened just now."""
+    line = Text()
+    line.append(f"{event.position:>6}  ", style="bold")
+    line.append(f"{cell(event.timestamp)}  ", style="dim")
+    if event.type == "event":
+        line.append(f"{event.event_type}  ", style="cyan")
+        line.append(event.message or cell(event.data))
+    else:
+        line.append(event.event_type, style="cyan")
+        if event.type == "status_change":
+            line.append(f"  {event.from_status or 'new'} → {event.to}")
+        if event.error is not None:
+            line.append(f"  {event.error}", style="red")
+    console.print(line, soft_wrap=True)
 
 
 def _print_event(event: "HistoryEvent") -> None:

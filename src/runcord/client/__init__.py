@@ -8,9 +8,11 @@ with Client(base_url, api_key) as client:
 from runcord.client._async.attempt import AsyncAttempt
 from runcord.client._async.client import AsyncClient
 from runcord.client._async.pager import AsyncPager
+from runcord.client._async.stream import AsyncEventStream
 from runcord.client._sync.attempt import Attempt
 from runcord.client._sync.client import Client
 from runcord.client._sync.pager import Pager
+from runcord.client._sync.stream import EventStream
 from runcord.client.errors import (
     AuthenticationError,
     ConflictError,
@@ -40,6 +42,8 @@ from runcord.client.models import (
     RunDiff,
     RunEvent,
     RunStats,
+    StreamChunk,
+    StreamEvent,
     TriggeredRun,
 )
 from runcord.client.options import JobFields, Settlement, TriggerItem, TriggerOptions
@@ -48,6 +52,7 @@ from runcord.client.page import Page
 __all__ = [
     "AsyncAttempt",
     "AsyncClient",
+    "AsyncEventStream",
     "AsyncPager",
     "Attempt",
     "AuthenticationError",
@@ -56,6 +61,7 @@ __all__ = [
     "Claim",
     "Client",
     "ConflictError",
+    "EventStream",
     "HistoryEvent",
     "Job",
     "JobFields",
@@ -75,6 +81,8 @@ __all__ = [
     "ServerError",
     "Settlement",
     "StaleAttemptError",
+    "StreamChunk",
+    "StreamEvent",
     "TooLargeError",
     "TransportError",
     "TriggerItem",

@@ -186,6 +186,40 @@ class RunEvent(Model):
     created_at: datetime
 
 
+class StreamEvent(Model):
+    """Show one event of a run that is followed.
+
+    `type` is `status_change` (with `from_status` and `to`), `event` (a worker's log line or progress, with `level`
+    and `message`) or `run_event` (anything else). `position` is the id to go on after.
+    """
+
+    type: str
+    run_id: str
+    timestamp: datetime
+    position: int
+    version: int
+    event_type: str
+    actor: str | None = None
+    from_status: str | None = Field(default=None, alias="from")
+    to: str | None = None
+    error: str | None = None
+    level: str | None = None
+    message: str | None = None
+    data: Any = None
+
+
+class StreamChunk(Model):
+    """Show a piece of what a worker streamed. `sequence` is the id to go on after, `attempt` the one that wrote it."""
+
+    run_id: str
+    sequence: int
+    stream_id: str
+    chunk: str
+    done: bool = False
+    attempt: int | None = None
+    timestamp: datetime
+
+
 class Checkpoint(Model):
     """Show a state from which a run can go on; `sequence` counts from 1."""
 

@@ -49,6 +49,10 @@ class Request(Generic[T]):
         """Return the same request for the page that begins at `cursor`."""
         return replace(self, query={**self.query, "cursor": cursor})
 
+    def after(self, last_id: int) -> "Request[T]":
+        """Return the same request for a stream that goes on after an id."""
+        return replace(self, query={**self.query, "after": last_id})
+
     def spoken_by(self, token: str | None, headers: Mapping[str, str]) -> "Request[T]":
         """Return the same request with another credential (None keeps the API key) and more headers."""
         return replace(self, token=token, headers={**self.headers, **headers})

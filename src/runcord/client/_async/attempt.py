@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from runcord.client._async.connection import AsyncConnection
 from runcord.client.models import (
+    Acknowledgement,
     Checkpoint,
     EventWait,
     Heartbeat,
@@ -95,6 +96,14 @@ class AsyncAttempt:
         """Record how far the run is, 0 to 100."""
         body = given(percent=percent, message=message, step=step, eta_seconds=eta_seconds)
         return await self._post(RunEvent, "progress", body, repeatable=True)
+
+    async def stream(self, chunk: str, *, stream_id: str = "default", done: bool = False) -> None:
+        """Stream a piece of text to whoever follows the run. It is kept for a while, beside the run's record.
+
+        Not sent again when its answer was lost: readers may miss a piece then, and never see one twice.
+        """
+        body: dict[str, object] = {"chunk": chunk, "stream_id": stream_id, "done": done}
+        await self._post(Acknowledgement, "stream", body)
 
     async def annotate(self, annotations: Mapping[str, str]) -> Run:
         """Merge `annotations` into the run's metadata."""

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from runcord import clock
 from runcord.client._async.connection import AsyncConnection
 from runcord.client._async.pager import AsyncPager
+from runcord.client._async.stream import AsyncEventStream
 from runcord.client.errors import RunNotFinishedError
 from runcord.client.models import (
     Acknowledgement,
@@ -20,6 +21,8 @@ from runcord.client.models import (
     RunEvent,
     RunStats,
     StateEntry,
+    StreamChunk,
+    StreamEvent,
     ToolCall,
     Usage,
 )
@@ -179,6 +182,29 @@ class AsyncRuns:
         """Release the run's idempotency key, so that the next trigger with it makes a new run."""
         target = path("v1", "runs", run_id, "idempotency-key")
         await self._connection.send(Request("DELETE", target, KeyReset, repeatable=True))
+
+    def stream(self, run_id: str, *, after: int = 0, patience: float = 60.0) -> AsyncEventStream[StreamEvent]:
+        """Follow the run: iterate over its whole history, or what comes after an id, then over what is recorded.
+
+        Ends when the run is finished. A lost connection is made again without loss or repetition; an error is
+        raised when that did not succeed for `patience` seconds.
+        """
+        request = Request("GET", path("v1", "runs", run_id, "stream"), StreamEvent)
+        return AsyncEventStream(self._connection, request, after, patience)
+
+    def stream_chunks(
+        self, run_id: str, *, stream_id: str | None = None, after: int = 0, patience: float = 60.0
+    ) -> AsyncEventStream[StreamChunk]:
+        """Follow what the run's workers stream, all of it or one `stream_id`, as `stream` does."""
+        target = path("v1", "runs", run_id, "stream", "chunks")
+        request = Request("GET", target, StreamChunk, query={"stream_id": stream_id})
+        return AsyncEventStream(self._connection, request, after, patience)
+
+    def chunks(
+        self, run_id: str, *, stream_id: str | None = None, page_size: int | None = None
+    ) -> AsyncPager[StreamChunk]:
+        """Iterate over what the run's workers have streamed so far, in order, as far as it is kept."""
+        return self._pager(StreamChunk, run_id, "chunks", query={"stream_id": stream_id, "limit": page_size})
 
     async def wait(self, run_id: str, timeout: float = 60.0) -> Run:
         """Return the run as soon as it has finished. Raises RunNotFinishedError after `timeout` seconds.

@@ -3,6 +3,8 @@
 
 import random
 import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import httpx2
@@ -13,6 +15,9 @@ from runcord.client.page import Page
 from runcord.client.request import Request
 
 T = TypeVar("T")
+
+SILENCE_SECS = 40.0
+"""A stream that says nothing for so long is lost: the server sends a comment every 15 seconds at the least."""
 
 
 class Connection:
@@ -40,6 +45,25 @@ class Connection:
         items = request.parse_many(answer.status_code, answer.content)
         return Page(items, answer.headers.get("X-Next-Cursor"))
 
+    @contextmanager
+    def stream(self, request: Request[T]) -> Generator[Iterator[bytes]]:
+        """Open a stream, once, and give the pieces that come. Raises RuncordClientError, also when it breaks off.
+
+        The server is never silent for as long as `SILENCE_SECS`.
+        """
+        timeout = httpx2.Timeout(self._configuration.timeout, read=SILENCE_SECS)
+        headers = self._headers(request, "text/event-stream")
+        try:
+            with self._http.stream(
+                request.method, request.path, params=request.parameters(), headers=headers, timeout=timeout
+            ) as answer:
+                if not answer.is_success:
+                    content = answer.read()
+                    raise error_from_answer(answer.status_code, answer.headers, content, request.call)
+                yield answer.iter_bytes()
+        except httpx2.RequestError as cause:
+            raise TransportError(f"{request.call} was cut off: {cause or type(cause).__name__}") from cause
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -58,11 +82,7 @@ class Connection:
             time.sleep(delay)
 
     def _try(self, request: Request[T], content: bytes | None) -> httpx2.Response:
-        headers = {
-            "Authorization": f"Bearer {request.token or self._configuration.api_key}",
-            "Accept": "application/json",
-            **request.headers,
-        }
+        headers = self._headers(request, "application/json")
         if content is not None:
             headers["Content-Type"] = "application/json"
         timeout = self._configuration.timeout
@@ -83,3 +103,7 @@ class Connection:
         if not answer.is_success:
             raise error_from_answer(answer.status_code, answer.headers, answer.content, request.call)
         return answer
+
+    def _headers(self, request: Request[T], accepted: str) -> dict[str, str]:
+        authorization = f"Bearer {request.token or self._configuration.api_key}"
+        return {"Authorization": authorization, "Accept": accepted, **request.headers}

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from runcord import clock
 from runcord.client._sync.connection import Connection
 from runcord.client._sync.pager import Pager
+from runcord.client._sync.stream import EventStream
 from runcord.client.errors import RunNotFinishedError
 from runcord.client.models import (
     Acknowledgement,
@@ -21,6 +22,8 @@ from runcord.client.models import (
     RunEvent,
     RunStats,
     StateEntry,
+    StreamChunk,
+    StreamEvent,
     ToolCall,
     Usage,
 )
@@ -176,6 +179,27 @@ class Runs:
         """Release the run's idempotency key, so that the next trigger with it makes a new run."""
         target = path("v1", "runs", run_id, "idempotency-key")
         self._connection.send(Request("DELETE", target, KeyReset, repeatable=True))
+
+    def stream(self, run_id: str, *, after: int = 0, patience: float = 60.0) -> EventStream[StreamEvent]:
+        """Follow the run: iterate over its whole history, or what comes after an id, then over what is recorded.
+
+        Ends when the run is finished. A lost connection is made again without loss or repetition; an error is
+        raised when that did not succeed for `patience` seconds.
+        """
+        request = Request("GET", path("v1", "runs", run_id, "stream"), StreamEvent)
+        return EventStream(self._connection, request, after, patience)
+
+    def stream_chunks(
+        self, run_id: str, *, stream_id: str | None = None, after: int = 0, patience: float = 60.0
+    ) -> EventStream[StreamChunk]:
+        """Follow what the run's workers stream, all of it or one `stream_id`, as `stream` does."""
+        target = path("v1", "runs", run_id, "stream", "chunks")
+        request = Request("GET", target, StreamChunk, query={"stream_id": stream_id})
+        return EventStream(self._connection, request, after, patience)
+
+    def chunks(self, run_id: str, *, stream_id: str | None = None, page_size: int | None = None) -> Pager[StreamChunk]:
+        """Iterate over what the run's workers have streamed so far, in order, as far as it is kept."""
+        return self._pager(StreamChunk, run_id, "chunks", query={"stream_id": stream_id, "limit": page_size})
 
     def wait(self, run_id: str, timeout: float = 60.0) -> Run:
         """Return the run as soon as it has finished. Raises RunNotFinishedError after `timeout` seconds.

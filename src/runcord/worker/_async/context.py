@@ -87,6 +87,10 @@ class AsyncRunContext:
         """Record how far the run is, 0 to 100."""
         return await self._attempt.progress(percent, message)
 
+    async def stream(self, chunk: str, *, stream_id: str = "default", done: bool = False) -> None:
+        """Stream a piece of text, such as a model's tokens, to whoever follows the run."""
+        await self._attempt.stream(chunk, stream_id=stream_id, done=done)
+
     async def annotate(self, annotations: Mapping[str, str]) -> Run:
         """Merge `annotations` into the run's metadata."""
         return await self._attempt.annotate(annotations)

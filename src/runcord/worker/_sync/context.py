@@ -88,6 +88,10 @@ class RunContext:
         """Record how far the run is, 0 to 100."""
         return self._attempt.progress(percent, message)
 
+    def stream(self, chunk: str, *, stream_id: str = "default", done: bool = False) -> None:
+        """Stream a piece of text, such as a model's tokens, to whoever follows the run."""
+        self._attempt.stream(chunk, stream_id=stream_id, done=done)
+
     def annotate(self, annotations: Mapping[str, str]) -> Run:
         """Merge `annotations` into the run's metadata."""
         return self._attempt.annotate(annotations)
