@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from runcord.client.sse import FrameReader
+from runcord.clock import monotonic
 from runcord.testing.postgres import TestServer
 from runcord.testing.server import ServerProcess
 
@@ -153,6 +154,14 @@ class Work:
     @property
     def chunks(self) -> str:
         return f"/v1/runs/{self.run_id}/stream/chunks"
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
+    """Wait until a condition holds."""
+    deadline = monotonic() + seconds
+    while not condition():
+        assert monotonic() < deadline, "the condition did not come to hold"
+        await asyncio.sleep(0.01)
 
 
 _NUMBERS = itertools.count(1)
