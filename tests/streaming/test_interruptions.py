@@ -126,6 +126,24 @@ def test_a_client_follows_through_killed_servers_without_loss_or_repetition(
     asyncio.run(test())
 
 
+def test_a_stream_ends_soon_after_its_key(dsn: str) -> None:
+    async def test() -> None:
+        with ServerProcess(dsn) as server:
+            async with calling(server) as (one,):
+                work = await one.working()
+                key = await one.done("POST", "/v1/api-keys", {"name": "reader", "scopes": ["runs:read"]})
+                reader = {"Authorization": f"Bearer {key['key']}"}
+                async with one.stream(work.events, **reader) as stream, one.stream(work.chunks, **reader) as chunks:
+                    await stream.until(3)
+                    await one.done("DELETE", f"/v1/api-keys/{key['id']}")
+                    await stream.until_closed()
+                    await chunks.until_closed()
+                    assert not stream.ended and not chunks.ended
+                assert (await one.http.get(work.events, headers=reader)).status_code == 401
+
+    asyncio.run(test())
+
+
 def test_more_streams_than_are_allowed_are_refused(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as conn:
         for project_id in ("proj_a", "proj_b", "proj_c"):

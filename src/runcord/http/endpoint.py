@@ -8,7 +8,16 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runcord.errors import Forbidden, IllegalTransition, InternalError, Invalid, NotFound, RuncordError, Unauthenticated
+from runcord.errors import (
+    Forbidden,
+    IllegalTransition,
+    InternalError,
+    Invalid,
+    NotFound,
+    RuncordError,
+    Unauthenticated,
+    Unavailable,
+)
 from runcord.http.backend import Backend
 from runcord.http.body import parse_json, read_body, validate
 from runcord.http.credentials import Key
@@ -40,7 +49,7 @@ def endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         try:
             call = await _prepare(operation, request, request_id)
             answer = await operation.handle(call)
-            return render(answer, request_id) if answer.blocks is None else stream(answer.blocks, call)
+            return render(answer, request_id) if answer.blocks is None else stream(answer.blocks, operation, call)
         except RuncordError as error:
             refused = isinstance(error, IllegalTransition)
             status = operation.status_of_refusal(error.status) if refused else status_of(error)
@@ -70,10 +79,21 @@ def render(answer: Answer, request_id: str) -> Response:
     return Response(dump(answer.body), answer.status, headers, _JSON)
 
 
-def stream(blocks: Blocks, call: Call) -> Response:
-    """Return the response that sends a stream."""
+def stream(blocks: Blocks, operation: Operation, call: Call) -> Response:
+    """Return the response that sends a stream, for as long as the caller's credential is good."""
+
+    async def is_permitted() -> bool:
+        try:
+            await _authenticate(operation, call.request, call.backend)
+        except (Unauthenticated, Forbidden):
+            return False
+        except Unavailable:
+            pass  # whoever was permitted a moment ago still is, as far as anybody can tell
+        return True
+
     headers = {**SECURITY_HEADERS, "X-Request-ID": call.request_id}
-    return EventStream(blocks, headers, call.backend.settings.stream_keepalive_secs)
+    keepalive_secs = call.backend.settings.stream_keepalive_secs
+    return EventStream(blocks, headers, keepalive_secs=keepalive_secs, is_permitted=is_permitted)
 
 
 def refuse(error: RuncordError, request_id: str, status: int) -> Response:

@@ -5,7 +5,7 @@ anybody takes for the end of a line. The format is that of the HTML standard, se
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -31,6 +31,12 @@ HEADERS: Mapping[str, str] = {"Cache-Control": "no-cache", "X-Accel-Buffering": 
 
 Blocks = Callable[[], AsyncGenerator[bytes]]
 """Makes the frames of a stream, one or several to a block."""
+
+IsPermitted = Callable[[], Awaitable[bool]]
+"""Asks whether the client may still see the stream."""
+
+RECHECK_SECS = 1.0
+"""How often that is asked."""
 
 _MOST_DIGITS = 18
 
@@ -63,14 +69,18 @@ def last_event_id(request: Request) -> int | None:
 class EventStream(Response):
     """Sends the blocks of a stream as they come, and a comment whenever there was silence for too long.
 
-    It ends when the blocks do, when the client is gone, and when the server is to stop: then without `END`.
+    It ends when the blocks do; and when the client is gone, when it is not permitted any more, and when the server is
+    to stop: then without `END`.
     """
 
-    def __init__(self, blocks: Blocks, headers: Mapping[str, str], keepalive_secs: float) -> None:
+    def __init__(
+        self, blocks: Blocks, headers: Mapping[str, str], *, keepalive_secs: float, is_permitted: IsPermitted
+    ) -> None:
         super().__init__(None, 200, {**headers, **HEADERS}, MEDIA_TYPE)
         del self.headers["content-length"]
         self._blocks = blocks
         self._keepalive_secs = keepalive_secs
+        self._is_permitted = is_permitted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
@@ -81,15 +91,22 @@ class EventStream(Response):
 
     async def _stream(self, receive: Receive, send: Send) -> None:
         sending = asyncio.create_task(self._send(send))
-        leaving = asyncio.create_task(_gone(receive))
+        tasks = (sending, asyncio.create_task(_gone(receive)), asyncio.create_task(self._forbidden()))
         try:
-            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
                 sending.result()
         finally:
-            sending.cancel()
-            leaving.cancel()
-            await asyncio.gather(sending, leaving, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _forbidden(self) -> None:
+        """Return when the client is not permitted any more."""
+        while True:
+            await asyncio.sleep(RECHECK_SECS)
+            if not await self._is_permitted():
+                return
 
     async def _send(self, send: Send) -> None:
         await _send_body(send, BEGINNING)

@@ -83,15 +83,6 @@ async def last_position(read: Read, project_id: str) -> int:
     return rows[0][0] if rows else 0
 
 
-async def version_at(read: Read, project_id: str, run_id: str, position: int) -> int:
-    """Return the version that a run had at a position of its ledger, 0 before there was one."""
-    if position <= 0:
-        return 0
-    params = {"project_id": project_id, "stream_id": run_id, "position": position}
-    rows = await read(SQL["version_at"], params)
-    return rows[0][0] if rows else 0
-
-
 async def track_from(read: Read, project_id: str, run: Run, version: int) -> Track:
     """Return the track of a run from a version on; any later state of the run will do."""
     if version == 0:

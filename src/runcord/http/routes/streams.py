@@ -23,10 +23,11 @@ from runcord.http.run_answers import load_run, require_run
 from runcord.http.sdk import SCOPE, sdk_answer
 from runcord.http.sdk import TAG as WORKERS
 from runcord.http.sse import MEDIA_TYPE, frame, last_event_id
+from runcord.projecting.time_travel import version_at
 from runcord.run.decide import require_live_attempt
 from runcord.streaming import chunks as following
 from runcord.streaming.chunk_writer import NewChunk
-from runcord.streaming.events import Track, follow_events, last_position, track_from, version_at
+from runcord.streaming.events import Track, follow_events, last_position, track_from
 
 _CHUNKS = "chunks"
 

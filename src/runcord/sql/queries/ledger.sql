@@ -49,14 +49,6 @@ from (
 where bytes_before < %(bytes)s
 order by version;
 
--- version_at --
--- The version of a stream at a position of its ledger. It is looked for from the end: who resumes is seldom far behind.
-select version
-from events
-where project_id = %(project_id)s and stream_id = %(stream_id)s and position <= %(position)s
-order by version desc
-limit 1;
-
 -- streams_that_moved --
 -- Which of some streams have events between two positions, and how far they have got. It reads the ledger between the
 -- positions, and not the streams, whatever the planner knows of either.
