@@ -12,7 +12,8 @@ from starlette.testclient import TestClient
 from runcord.client import Client
 from runcord.clock import monotonic
 from runcord.http.app import create_app
-from runcord.http.credentials import create_key, create_project
+from runcord.http.credentials import create_project
+from runcord.http.key_administration import create_key
 from runcord.settings import load_settings
 from runcord.testing.server import API_KEY, ServerProcess
 
@@ -148,7 +149,7 @@ def test_more_streams_than_are_allowed_are_refused(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as conn:
         for project_id in ("proj_a", "proj_b", "proj_c"):
             create_project(conn, project_id, project_id)
-        keys = {name: create_key(conn, f"proj_{name}", "t", scopes=["*"]).secret for name in "abc"}
+    keys = {name: create_key(dsn, f"proj_{name}", "t", scopes=["*"]).secret for name in "abc"}
     app = create_app(load_settings(streams=3, streams_per_project=2), dsn)
     with TestClient(app) as client:
 
