@@ -11,10 +11,11 @@ import psycopg
 from runcord.http.compat.strait.frames import event_frame
 from runcord.ledger.feed import Entry, Feed
 from runcord.ledger.tail import _pieces
+from runcord.projecting.time_travel import version_at
 from runcord.run.commands import Complete
 from runcord.run.state import Run
 from runcord.streaming.chunks import Chunk, follow_chunks
-from runcord.streaming.events import Track, follow_events, load_events, track_from, version_at
+from runcord.streaming.events import Track, follow_events, load_events, track_from
 from runcord.testing.ledger import Entry as Written
 from runcord.testing.ledger import append
 from runcord.testing.project import Project, in_project
