@@ -171,6 +171,36 @@ class JobHasActiveRuns(Conflict):
     code = "job_has_active_runs"
 
 
+class JobVersionNotFound(NotFound):
+    """The job has no such version."""
+
+    code = "job_version_not_found"
+
+
+class DependencyNotFound(NotFound):
+    """The job has no such dependency."""
+
+    code = "dependency_not_found"
+
+
+class DependencyExists(Conflict):
+    """The job depends on that one already: remove the dependency first to give it another condition."""
+
+    code = "dependency_exists"
+
+
+class DependencyCycle(Invalid):
+    """Jobs would depend on each other in a circle, and none of them would ever run."""
+
+    code = "dependency_cycle"
+
+
+class JobIsDependedOn(Conflict):
+    """Other jobs depend on this one: remove these dependencies first."""
+
+    code = "job_is_depended_on"
+
+
 class PayloadInvalid(Invalid):
     """The payload does not match the job's payload schema."""
 

@@ -16,6 +16,11 @@ ABOUT_ONE_THING = [operation for operation in PROTECTED if "{" in operation.path
 BODIES: Mapping[str, Any] = {
     "create_job": {"name": "n", "slug": "n"},
     "update_job": {"name": "changed"},
+    "clone_job": {"name": "n", "slug": "n"},
+    "create_jobs": {"jobs": [{"name": "n", "slug": "n"}]},
+    "enable_jobs": {"ids": ["parse"]},
+    "disable_jobs": {"ids": ["parse"]},
+    "create_job_dependency": {"depends_on_job_id": "upstream"},
     "trigger_job": {"payload": 1},
     "bulk_trigger_job": {"items": [{"payload": 1}]},
     "dequeue_runs": {"worker_id": "w"},
@@ -39,6 +44,10 @@ BODIES: Mapping[str, Any] = {
 }
 
 
+NAMES = ("run_id", "job_id", "key", "event_key", "key_id", "dependency_id", "version_id")
+"""What paths name."""
+
+
 def named(operations: list[Operation]) -> Any:
     return pytest.mark.parametrize("operation", operations, ids=lambda operation: operation.operation_id)
 
@@ -52,7 +61,12 @@ def things(api) -> Mapping[str, str]:
     waiting = api.new_run()["id"]
     api.take(run_id=waiting, start=True)
     api.post(f"/sdk/v1/runs/{waiting}/wait-for-event", {"event_key": "e"})
+    api.new_job("before")
+    api.new_job("upstream")
+    dependency = api.post("/v1/jobs/parse/dependencies", {"depends_on_job_id": "before"}).json()
     return {
+        "dependency_id": dependency["id"],
+        "version_id": api.get("/v1/jobs/parse").json()["version_id"],
         "run_id": run_id,
         "job_id": claim["run"]["job_id"],
         "key": "k",
@@ -86,6 +100,8 @@ def tables(dsn: str) -> Any:
                 "select * from event_waits order by 1, 2",
                 "select * from chunk_heads order by 1, 2",
                 "select * from run_chunks order by 1, 2, 3",
+                "select * from dependency_waits order by 1, 2, 3, 4, 5",
+                "select * from upstream_endings order by 1, 2, 3, 4",
                 "select * from api_keys order by 1, 2",
                 "select * from api_key_hashes order by 1, 2",
             )
@@ -94,7 +110,7 @@ def tables(dsn: str) -> Any:
 
 @named(PROTECTED)
 def test_nobody_comes_in_without_a_credential(client, dsn, operation: Operation):
-    path = path_with(operation, dict.fromkeys(("run_id", "job_id", "key", "event_key", "key_id"), "x"))
+    path = path_with(operation, dict.fromkeys(NAMES, "x"))
     before = tables(dsn)
     for headers in (
         {},
@@ -158,7 +174,7 @@ def test_a_run_token_speaks_for_its_own_run_alone(api, dsn, things, operation: O
 @named([operation for operation in PROTECTED if operation.access == "key"])
 def test_a_run_token_opens_nothing_but_the_workers_calls(api, dsn, operation: Operation):
     run = api.new_job() and api.new_run()
-    path = path_with(operation, {"run_id": run["id"], "job_id": run["job_id"], "key_id": "x", "event_key": "x"})
+    path = path_with(operation, dict.fromkeys(NAMES, "x") | {"run_id": run["id"], "job_id": run["job_id"]})
     before = tables(dsn)
     answer = api.speaking_as(run["run_token"]).request(operation.method, path, BODIES.get(operation.operation_id))
     assert answer.status_code == 403, answer.text

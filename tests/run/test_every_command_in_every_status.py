@@ -54,6 +54,7 @@ Crash            | -   -   yes yes -   -   | -   -   | -   -   -   -   -   -   -
 TimeOut          | -   -   -   yes -   -   | -   -   | -   -   -   -   -   -   -
 Expire           | yes yes -   -   -   -   | -   -   | -   -   -   -   -   -   -
 EndWait          | -   -   -   -   yes -   | -   -   | -   -   -   -   -   -   -
+MeetDependencies | -   -   -   -   -   -   | -   -   | -   -   -   -   -   -   -
 ChildEnded       | -   -   -   -   -   -   | -   -   | -   -   -   -   -   -   -
 FailSystem       | -   -   yes yes -   -   | -   -   | -   -   -   -   -   -   -
 Cancel           | yes yes yes yes yes yes | no  yes | no  no  no  no  no  no  no
@@ -104,6 +105,7 @@ COMMANDS: dict[str, tuple[Callable[[Claim], c.Command], tuple[type, ...]]] = {
     "TimeOut": (lambda _: c.TimeOut(), (e.Retried,)),
     "Expire": (lambda _: c.Expire(), (e.Expired,)),
     "EndWait": (lambda _: c.EndWait(), (e.Resumed,)),
+    "MeetDependencies": (lambda _: c.MeetDependencies(), ()),
     "ChildEnded": (lambda _: c.ChildEnded("run_child", "completed"), ()),
     "FailSystem": (lambda _: c.FailSystem(FAILURE), (e.SystemFailed,)),
     "Cancel": (lambda _: c.Cancel(), (e.Canceled,)),

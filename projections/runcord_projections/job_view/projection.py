@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from runcord.job.events import Event
 from runcord.job.evolve import evolve
-from runcord.job.state import Job
+from runcord.job.state import Dependency, Job
 from runcord.ledger.arrays import Bigints, Booleans, Bytes, Integers, Texts
 from runcord.ledger.mapper import Codec
 from runcord.ledger.view import Change, Statement
@@ -61,5 +61,18 @@ class JobView:
                 "version_policies": Texts(job.settings.version_policy for job in jobs),
                 "pushed": Booleans(job.settings.is_pushed and not job.deleted for job in jobs),
                 "states": Bytes(CODEC.encode(job) for job in jobs),
+                "depending": Booleans(_depends(job) for job in jobs),
             },
         )
+        moved = [change for change in changed if _edges(change.before) != _edges(change.after)]
+        if moved:
+            position = max(change.recorded[-1].position for change in moved)
+            yield SQL["dependencies_changed"], {"project_id": project_id, "position": position}
+
+
+def _depends(job: Job) -> bool:
+    return bool(job.dependencies) and not job.deleted
+
+
+def _edges(job: Job | None) -> Sequence[Dependency]:
+    return job.dependencies if job is not None and _depends(job) else ()

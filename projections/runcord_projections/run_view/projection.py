@@ -6,7 +6,7 @@ change.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from runcord.ledger.arrays import Bigints, Booleans, Bytes, Integers, Smallints, Texts, Times
@@ -22,6 +22,9 @@ from runcord.sql import load
 SQL = load("runcord_projections.run_view", "view.sql")
 
 CODEC = Codec(Run)
+
+INT32_MAX = 2**31 - 1
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class RunView:
@@ -68,6 +71,13 @@ def wake_at(run: Run) -> datetime | None:
             return None
 
 
+def work_ms(run: Run) -> int | None:
+    """Return for how long the last attempt of a finished run worked, in whole milliseconds."""
+    if run.finished_at is None or run.started_at is None:
+        return None
+    return min((run.finished_at - run.started_at) // _MILLISECOND, INT32_MAX)
+
+
 def _columns(changes: Sequence[Change]) -> dict[str, list[Any]]:
     runs: list[Run] = [change.after for change in changes]
     documents = [_documents(change) for change in changes]
@@ -82,6 +92,8 @@ def _columns(changes: Sequence[Change]) -> dict[str, list[Any]]:
         "states": Bytes(CODEC.encode(run) for run in runs),
         "payloads": Bytes(payload for payload, _ in documents),
         "results": Bytes(result for _, result in documents),
+        "finished_ats": Times(run.finished_at for run in runs),
+        "work_mss": Integers(work_ms(run) for run in runs),
     }
 
 

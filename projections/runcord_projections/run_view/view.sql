@@ -10,7 +10,8 @@ where project_id = %(project_id)s and run_id = any (%(run_ids)b);
 -- Runs that were triggered; all arrays run in parallel.
 insert into runs (
     project_id, run_id, version, position, created_position, status, job_id, queue, priority, due_at, wake_at,
-    concurrency_key, parent_run_id, batch_id, triggered_by, state, payload, result
+    concurrency_key, parent_run_id, batch_id, triggered_by, state, payload, result,
+    finished_at, work_ms
 )
 select %(project_id)s, u.*
 from unnest(
@@ -18,7 +19,7 @@ from unnest(
     %(statuses)b::text[], %(job_ids)b::text[], %(queues)b::text[], %(priorities)b::smallint[],
     %(due_ats)b::timestamptz[], %(wake_ats)b::timestamptz[], %(concurrency_keys)b::text[],
     %(parent_run_ids)b::text[], %(batch_ids)b::text[], %(triggered_bys)b::text[], %(states)b::bytea[],
-    %(payloads)b::bytea[], %(results)b::bytea[]
+    %(payloads)b::bytea[], %(results)b::bytea[], %(finished_ats)b::timestamptz[], %(work_mss)b::integer[]
 ) as u;
 
 -- update --
@@ -32,13 +33,17 @@ set version = u.version,
     wake_at = u.wake_at,
     state = u.state,
     payload = case when u.new_payload then u.payload else r.payload end,
-    result = coalesce(u.result, r.result)
+    result = coalesce(u.result, r.result),
+    finished_at = u.finished_at,
+    work_ms = u.work_ms
 from unnest(
     %(run_ids)b::text[], %(versions)b::integer[], %(positions)b::bigint[], %(statuses)b::text[],
     %(priorities)b::smallint[], %(due_ats)b::timestamptz[], %(wake_ats)b::timestamptz[], %(states)b::bytea[],
-    %(new_payloads)b::boolean[], %(payloads)b::bytea[], %(results)b::bytea[]
+    %(new_payloads)b::boolean[], %(payloads)b::bytea[], %(results)b::bytea[], %(finished_ats)b::timestamptz[],
+    %(work_mss)b::integer[]
 ) as u (
-    run_id, version, position, status, priority, due_at, wake_at, state, new_payload, payload, result
+    run_id, version, position, status, priority, due_at, wake_at, state, new_payload, payload, result, finished_at,
+    work_ms
 )
 where r.project_id = %(project_id)s and r.run_id = u.run_id;
 

@@ -1,10 +1,9 @@
 """One command to one run, and what follows from it for other runs."""
 
-from typing import Any
-
-import orjson
-
 from runcord.errors import RunNotFound
+from runcord.handling import dependencies
+from runcord.handling.dependency_graph import graph_of
+from runcord.handling.documents import documents
 from runcord.ledger.transaction import Transaction
 from runcord.run import commands as c
 from runcord.run import events as e
@@ -31,7 +30,7 @@ def apply(tx: Transaction, run_id: str, command: c.Command) -> Run:
     """Decide a command, record its events and their consequences, and return the run after it.
 
     Consequences: a cancelled run takes all its descendants along; a finished child releases the parent that waits
-    for it.
+    for it; runs that were held back by dependencies that are met now are queued.
 
     Raises:
         RunNotFound, StaleAttempt, IllegalTransition, Invalid: refused, and nothing was recorded.
@@ -51,6 +50,8 @@ def follow(tx: Transaction, before: Run | None, after: Run, events: tuple[e.Even
         return
     if isinstance(command := events[-1], e.Canceled) and not command.by_parent:
         _cancel_descendants(tx, after.run_id)
+    if after.job_id in graph_of(tx).dependents:
+        dependencies.ended(tx, after, documents(tx, after.run_id)[0])
     if after.parent_waits and after.parent_run_id is not None and isinstance(tx.state(after.parent_run_id), Run):
         result = next((event.result for event in events if isinstance(event, e.Completed)), None)
         apply(tx, after.parent_run_id, c.ChildEnded(after.run_id, after.status, result))
@@ -69,18 +70,3 @@ def _cancel_descendants(tx: Transaction, run_id: str) -> None:
         run = get_run(tx, descendant)
         if not run.is_finished:
             apply(tx, descendant, c.Cancel("parent run canceled", by_parent=True))
-
-
-def documents(tx: Transaction, run_id: str) -> tuple[Any, Any]:
-    """Return the payload and the result of a run as JSON values."""
-    payload = result = None
-    for row in tx.query(SQL["documents"], {"run_id": run_id}):
-        payload, result = (None if stored is None else orjson.loads(stored) for stored in row)
-    # What this very transaction has written is not in the table yet.
-    for recorded in tx.recorded(run_id):
-        event = recorded.event
-        if isinstance(event, e.Triggered) or (isinstance(event, e.Rescheduled) and event.payload_replaced):
-            payload = event.payload
-        elif isinstance(event, e.Completed):
-            result = event.result
-    return payload, result

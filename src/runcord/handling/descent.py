@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runcord.errors import CheckpointNotFound, JobNotFound
-from runcord.handling.consequence import SQL, apply, documents, get_run
+from runcord.handling.consequence import SQL, apply, get_run
+from runcord.handling.documents import documents
 from runcord.handling.schema import check_payload
-from runcord.handling.trigger import Triggering, TriggerRequest, open_job, triggered
+from runcord.handling.trigger import Triggering, TriggerRequest, begin, open_job, triggered
 from runcord.job.state import Job
 from runcord.ledger.mapper import recorded as recorded_of
 from runcord.ledger.transaction import Context, Plan, Transaction
@@ -46,7 +47,7 @@ class SpawnRun:
         )
         facts = triggered(job, self.request, tx.at, "spawn", self.context.actor)
         facts = replace(facts, parent_run_id=parent.run_id, parent_waits=self.await_completion)
-        return Triggering(tx.create(child_id, facts), idempotency_hit=False, payload=self.request.payload)
+        return Triggering(begin(tx, job, child_id, facts), idempotency_hit=False, payload=self.request.payload)
 
 
 @dataclass(frozen=True)

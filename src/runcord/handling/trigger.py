@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from runcord.errors import Invalid, JobDisabled, JobNotFound, RunNotFound
-from runcord.handling import idempotency
+from runcord.handling import dependencies, idempotency
 from runcord.handling.schema import check_payload
 from runcord.job.state import Job
 from runcord.ledger.transaction import Context, Plan, Transaction
@@ -82,6 +82,8 @@ class TriggerRuns(NamedTuple):
             check_payload(job, request.payload, where)
             if request.parent_run_id is not None and not isinstance(tx.state(request.parent_run_id), Run):
                 raise RunNotFound(f"{where}the parent run {request.parent_run_id!r} is not in this project")
+        if job.dependencies:
+            dependencies.expect(tx, job, [dependencies.match_of(r.idempotency_key, r.payload) for r in new])
         return [self._trigger(tx, job, request) for request in self.requests]
 
     def _found(self, tx: Transaction, request: TriggerRequest) -> str | None:
@@ -93,7 +95,7 @@ class TriggerRuns(NamedTuple):
         if found is not None:
             return Triggering(tx.state(found), idempotency_hit=True)
         facts = triggered(job, request, tx.at, self.triggered_by, self.context.actor, self.batch_id)
-        run: Run = tx.create(request.run_id, facts)
+        run = begin(tx, job, request.run_id, facts)
         if request.idempotency_key is not None:
             assert facts.idempotency_expires_at is not None
             holder = idempotency.KeyHolder(run.run_id, request.fingerprint, facts.idempotency_expires_at)
@@ -129,6 +131,13 @@ def require_enabled(job: Job) -> None:
     """Raise JobDisabled if the job takes no new runs."""
     if not job.settings.enabled:
         raise JobDisabled(f"the job {job.settings.slug!r} is disabled; enable it to trigger runs")
+
+
+def begin(tx: Transaction, job: Job, run_id: str, facts: e.Triggered) -> Run:
+    """Record a new run and return it; it is held back if dependencies of its job are not met."""
+    if job.dependencies:
+        facts = dependencies.hold(tx, job, run_id, facts)
+    return tx.create(run_id, facts)
 
 
 def triggered(

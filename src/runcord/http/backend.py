@@ -17,6 +17,7 @@ from runcord.dispatch.delivery import Carrier
 from runcord.dispatch.dispatcher import Dispatcher
 from runcord.dispatch.exchange import open_line
 from runcord.errors import Unavailable
+from runcord.handling.dependencies import DependencyWaits
 from runcord.handling.event_waits import EventWaits
 from runcord.handling.idempotency import IdempotencyKeys
 from runcord.handling.job_secrets import Sealer, job_secret
@@ -122,7 +123,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
     committer = Committer(
         dsn,
         views=(RunView(), JobView(), KeyView()),
-        projections=(Leases(), IdempotencyKeys(), EventWaits()),
+        projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits()),
         writers=settings.writers,
         on_commit=committed,
     )

@@ -7,6 +7,9 @@ from runcord.http.operation import Operation
 from runcord.http.routes import (
     events,
     history,
+    job_batches,
+    job_dependencies,
+    job_health,
     jobs,
     keys,
     queue,
@@ -22,6 +25,9 @@ from runcord.http.routes import (
 
 OPERATIONS: tuple[Operation, ...] = (
     *jobs.OPERATIONS,
+    *job_batches.OPERATIONS,
+    *job_dependencies.OPERATIONS,
+    *job_health.OPERATIONS,
     *trigger.OPERATIONS,
     *queue.OPERATIONS,
     *sdk.OPERATIONS,

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runcord.job.events import Condition
+
 
 @dataclass(frozen=True)
 class CreateJob:
@@ -27,4 +29,24 @@ class DeleteJob:
     """Remove the job."""
 
 
-Command = CreateJob | UpdateJob | DeleteJob
+@dataclass(frozen=True)
+class AddDependency:
+    """Hold runs of the job back until runs of another one have ended as `condition` says."""
+
+    version_id: str
+    dependency_id: str
+    depends_on_job_id: str
+    condition: Condition
+
+
+@dataclass(frozen=True)
+class RemoveDependency:
+    """Take a dependency away."""
+
+    version_id: str
+    dependency_id: str
+
+
+DefinitionCommand = CreateJob | UpdateJob | DeleteJob
+DependencyCommand = AddDependency | RemoveDependency
+Command = DefinitionCommand | DependencyCommand

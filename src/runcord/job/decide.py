@@ -1,9 +1,11 @@
 """`decide(command, job) -> events` for jobs. Pure."""
 
-from runcord.errors import Conflict, Invalid, JobNotFound
+from runcord.errors import Conflict, DependencyExists, DependencyNotFound, Invalid, JobNotFound
 from runcord.job import commands as c
 from runcord.job import events as e
 from runcord.job.state import Job
+
+MAX_DEPENDENCIES = 100
 
 
 def decide(command: c.Command, job: Job | None) -> tuple[e.Event, ...]:
@@ -12,7 +14,8 @@ def decide(command: c.Command, job: Job | None) -> tuple[e.Event, ...]:
     Raises:
         JobNotFound: there is no such job, or no more.
         Conflict: the job is there already.
-        Invalid: a new job has no name or no slug.
+        Invalid: a new job has no name or no slug, or a job would depend on itself, or on too many.
+        DependencyExists, DependencyNotFound: the dependency is there already, or is not.
     """
     match command:
         case c.CreateJob():
@@ -27,3 +30,19 @@ def decide(command: c.Command, job: Job | None) -> tuple[e.Event, ...]:
             return (e.JobUpdated(command.version_id, command.changes),)
         case c.DeleteJob():
             return (e.JobDeleted(),)
+        case c.AddDependency():
+            if command.depends_on_job_id == job.job_id:
+                raise Invalid("a job cannot depend on itself")
+            if any(known.depends_on_job_id == command.depends_on_job_id for known in job.dependencies):
+                raise DependencyExists
+            if len(job.dependencies) >= MAX_DEPENDENCIES:
+                raise Invalid(f"a job depends on at most {MAX_DEPENDENCIES} others")
+            return (
+                e.JobDependencyAdded(
+                    command.version_id, command.dependency_id, command.depends_on_job_id, command.condition
+                ),
+            )
+        case c.RemoveDependency():
+            if all(known.dependency_id != command.dependency_id for known in job.dependencies):
+                raise DependencyNotFound(f"the job has no dependency {command.dependency_id[:128]!r}")
+            return (e.JobDependencyRemoved(command.version_id, command.dependency_id),)

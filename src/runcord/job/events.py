@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 
 @dataclass(frozen=True)
@@ -31,4 +31,28 @@ class JobDeleted:
     TYPE: ClassVar[str] = "job.deleted.v1"
 
 
-Event = JobCreated | JobUpdated | JobDeleted
+Condition = Literal["completed", "failed", "any"]
+"""What the latest ending of another job's runs has to be."""
+
+
+@dataclass(frozen=True)
+class JobDependencyAdded:
+    """From here on, runs of the job wait until runs of another one have ended as `condition` says."""
+
+    TYPE: ClassVar[str] = "job.dependency_added.v1"
+    version_id: str
+    dependency_id: str
+    depends_on_job_id: str
+    condition: Condition
+
+
+@dataclass(frozen=True)
+class JobDependencyRemoved:
+    """A dependency holds no run back any more."""
+
+    TYPE: ClassVar[str] = "job.dependency_removed.v1"
+    version_id: str
+    dependency_id: str
+
+
+Event = JobCreated | JobUpdated | JobDeleted | JobDependencyAdded | JobDependencyRemoved

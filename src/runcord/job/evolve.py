@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from runcord.job import events as e
-from runcord.job.state import SETTING_NAMES, Job, JobSettings
+from runcord.job.state import SETTING_NAMES, Dependency, Job, JobSettings
 from runcord.recorded import Recorded
 
 
@@ -36,10 +36,22 @@ def evolve(job: Job | None, recorded: Recorded[e.Event]) -> Job | None:
                 updated_at=recorded.at,
                 last_breaking_version=job.last_breaking_version if compatible else recorded.version,
             )
+        case e.JobDependencyAdded():
+            added = Dependency(event.dependency_id, event.depends_on_job_id, event.condition, recorded.at)
+            return _with(job, recorded, event.version_id, (*job.dependencies, added))
+        case e.JobDependencyRemoved():
+            left = tuple(known for known in job.dependencies if known.dependency_id != event.dependency_id)
+            return _with(job, recorded, event.version_id, left)
         case e.JobDeleted():
             return replace(job, version=recorded.version, updated_at=recorded.at, deleted=True)
         case e.JobCreated():
             return replace(job, version=recorded.version, updated_at=recorded.at)
+
+
+def _with(job: Job, recorded: Recorded[e.Event], version_id: str, dependencies: tuple[Dependency, ...]) -> Job:
+    return replace(
+        job, version=recorded.version, version_id=version_id, updated_at=recorded.at, dependencies=dependencies
+    )
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
 
+from runcord.job.events import Condition
 from runcord.run.build import build
 from runcord.run.retry import MAX_DELAY_SECS, RetryPolicy, Seconds, Strategy
 
@@ -83,6 +84,29 @@ SETTING_NAMES = frozenset(f.name for f in fields(JobSettings))
 
 
 @dataclass(frozen=True)
+class Dependency:
+    """What runs of a job wait for: that the latest ending of another job's runs is as `condition` says."""
+
+    dependency_id: str
+    depends_on_job_id: str
+    condition: Condition
+    created_at: datetime
+
+    def is_met_by(self, status: str | None) -> bool:
+        """Return whether the latest ending, or that there was none, meets the condition."""
+        if status is None:
+            return False
+        return self.condition == "any" or status in MEETING[self.condition]
+
+
+MEETING = {
+    "completed": frozenset({"completed"}),
+    "failed": frozenset({"failed", "timed_out", "crashed", "system_failed", "dead_letter"}),
+}
+"""The endings that meet a condition. What was canceled or has expired was never tried, and meets `any` alone."""
+
+
+@dataclass(frozen=True)
 class Job:
     """One job. `version` counts its events, and so its versions as users see them."""
 
@@ -96,3 +120,4 @@ class Job:
     deleted: bool = False
     last_breaking_version: int = field(default=1)
     """The latest version that was not declared compatible with the one before it."""
+    dependencies: tuple[Dependency, ...] = ()

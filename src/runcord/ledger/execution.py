@@ -1,7 +1,7 @@
 """One group of commands, one transaction: the work of a committer's thread."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,7 @@ class Executor:
         self._views = {view.prefix: view for view in views}
         self._projections = (*views, *projections)
         self._channel: Channel | None = None
+        self._kept: dict[Hashable, tuple[Hashable, Any]] = {}
         self._pause = threading.Event()
 
     def close(self) -> None:
@@ -121,12 +122,12 @@ class Executor:
         try:
             channel.send(*_append(tx))
             channel.push()
+            for statement in tx.writes:
+                channel.send(*statement)
             # While the server appends, the rows are made ready.
             for projection in self._projections:
                 for statement in projection.save(project_id, changes):
                     channel.send(*statement)
-            for statement in tx.writes:
-                channel.send(*statement)
             fault_point("committer.before_commit")
             channel.commit()
             fault_point("committer.after_commit")
@@ -192,8 +193,8 @@ class Executor:
         _, tip, *answers = channel.receive()
         if not tip:
             raise NotFound(f"there is no project {project_id!r}")
-        position, at = tip[0]
-        tx = Transaction(channel, project_id, position, at, self._views)
+        position, at, dependencies_position = tip[0]
+        tx = Transaction(channel, project_id, position, at, self._views, dependencies_position, self._kept)
         for view, ids in loads:
             tx.accept(view, ids, answers.pop(0))
         for key, rows in zip(plan.questions, answers, strict=True):

@@ -7,7 +7,7 @@ compact JSON: fields that have their default value are left out, so that history
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
-from typing import Any, Generic, TypeVar, get_args, get_type_hints
+from typing import Any, Generic, TypeVar, cast, get_args, get_type_hints
 
 import orjson
 from pydantic import TypeAdapter
@@ -58,7 +58,7 @@ class _Shape:
     defaults: Mapping[str, Any]
     """The defaults that are not None."""
     nested: frozenset[str]
-    """The fields that hold dataclasses."""
+    """The fields that hold dataclasses, or tuples of them."""
 
 
 @cache
@@ -77,7 +77,12 @@ def _holds_dataclass(hint: Any) -> bool:
 
 
 def _written(value: Any) -> Any:
-    """Return a nested dataclass as it is to be written. The runs of a job share one policy, which is written once."""
+    """Return a nested dataclass, or a tuple of them, as it is to be written.
+
+    The runs of a job share one policy, which is written once.
+    """
+    if type(value) is tuple:
+        return [_written(item) for item in cast(tuple[Any, ...], value)]
     if value.__class__ is not RetryPolicy:
         return _compact(value)
     known = _POLICIES.get(id(value))

@@ -19,6 +19,8 @@ from runcord.recorded import Recorded
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
+_MAX_KEPT = 1000
+
 
 @dataclass(frozen=True)
 class Context:
@@ -113,10 +115,14 @@ class Transaction:
         position: int,
         at: datetime,
         views: Mapping[str, InlineView],
+        dependencies_position: int,
+        kept: dict[Hashable, tuple[Hashable, Any]],
     ) -> None:
         self.project_id = project_id
         self.at = at
         self.base = position
+        self.dependencies_position = dependencies_position
+        """The position of the last change to what jobs depend on; 0 as long as no job ever did on any."""
         self.events: list[Recorded[Any]] = []
         self.metadata: list[bytes] = []
         self.writes: list[Statement] = []
@@ -125,6 +131,7 @@ class Transaction:
         self._streams: dict[str, Stream | None] = {}
         self._answers: dict[Hashable, list[Row]] = {}
         self._memory: dict[Hashable, Any] = {}
+        self._kept = kept
         self._context: Context | None = None
         self._context_members: dict[str, str] = {}
         self._context_bytes = b"{}"
@@ -170,6 +177,18 @@ class Transaction:
             self._memory[key] = make()
         return self._memory[key]
 
+    def recall(self, key: Hashable, stamp: Hashable, make: Callable[[], T]) -> T:
+        """Return what was made under that key when the stamp was this one, perhaps by an earlier transaction.
+
+        What is kept must not be changed, and must be right for as long as the stamp, read under the lock, is the same.
+        """
+        known = self._kept.get((self.project_id, key))
+        if known is None or known[0] != stamp:
+            if len(self._kept) >= _MAX_KEPT:
+                self._kept.clear()
+            known = self._kept[self.project_id, key] = (stamp, make())
+        return known[1]
+
     # --- writing --------------------------------------------------------------------------------------
 
     def create(self, stream_id: str, *events: Any) -> Any:
@@ -203,7 +222,10 @@ class Transaction:
         return stream.after
 
     def write(self, statement: bytes, params: Mapping[str, Any]) -> None:
-        """Have rows written that are no events, with the events of this transaction or not at all."""
+        """Have rows written that are no events, with the events of this transaction or not at all.
+
+        This happens before the projections write theirs.
+        """
         self.writes.append((statement, {"project_id": self.project_id, **params}))
 
     def on_undo(self, action: Callable[[], None]) -> None:

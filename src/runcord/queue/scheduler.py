@@ -54,7 +54,8 @@ _GROUP = 100
 
 @dataclass(frozen=True)
 class Timer:
-    """Something of a run that is due: its own time (`run`), or the lease of one of its claims (`lease`)."""
+    """Something of a run that is due: its own time (`run`), the lease of one of its claims (`lease`), or its queueing
+    after dependencies were met (`dependency`)."""
 
     run_id: str
     kind: str
@@ -86,10 +87,19 @@ class WakeRuns:
             run = tx.state(timer.run_id)
             if not isinstance(run, Run):
                 continue
-            command = self._lease(tx, run, timer, jitter) if timer.kind == "lease" else _own(run)
+            command = self._command(tx, run, timer, jitter)
             if command is not None:
                 effects += apply(tx, run.run_id, command).version > run.version
         return effects
+
+    def _command(self, tx: Transaction, run: Run, timer: Timer, jitter: float) -> c.TimerCommand | None:
+        match timer.kind:
+            case "lease":
+                return self._lease(tx, run, timer, jitter)
+            case "dependency":
+                return c.MeetDependencies()
+            case _:
+                return _own(run)
 
     def _lease(self, tx: Transaction, run: Run, timer: Timer, jitter: float) -> c.TimerCommand | None:
         """A heartbeat may have moved the lease since: the row itself says, locked until this is committed."""

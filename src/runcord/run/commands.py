@@ -202,6 +202,11 @@ class EndWait:
 
 
 @dataclass(frozen=True)
+class MeetDependencies:
+    """The dependencies that the run was held back for are met."""
+
+
+@dataclass(frozen=True)
 class ChildEnded:
     """The child that the run waits for has ended."""
 
@@ -389,7 +394,7 @@ OperatorCommand = (
 )
 """What somebody outside wants of the run."""
 
-TimerCommand = Enqueue | Expire | Crash | TimeOut | EndWait | ChildEnded | FailSystem
+TimerCommand = Enqueue | Expire | Crash | TimeOut | EndWait | MeetDependencies | ChildEnded | FailSystem
 """What the passing of time, or another run, makes of the run."""
 
 Command = Trigger | Dequeue | WorkerCommand | OperatorCommand | TimerCommand

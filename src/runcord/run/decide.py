@@ -56,7 +56,16 @@ def decide(command: c.Command, run: Run | None, at: datetime) -> Events:
             | c.ReceiveEvent()
         ):
             return _operate(command, run, at)
-        case c.Enqueue() | c.Expire() | c.Crash() | c.TimeOut() | c.EndWait() | c.ChildEnded() | c.FailSystem():
+        case (
+            c.Enqueue()
+            | c.Expire()
+            | c.Crash()
+            | c.TimeOut()
+            | c.EndWait()
+            | c.MeetDependencies()
+            | c.ChildEnded()
+            | c.FailSystem()
+        ):
             return _pass_time(command, run, at)
         case _:
             return _work(command, run, at)
@@ -117,11 +126,15 @@ def _work(command: c.WorkerCommand, run: Run, at: datetime) -> Events:
         case c.ResumeWork():
             _require(run, {Status.WAITING}, "go on")
             if run.wait is None or run.wait.kind != "worker":
-                raise _refused(run, "go on", "it waits for an event or a child, which will queue it again")
+                raise _refused(
+                    run, "go on", "it waits for an event or a child, or for dependencies, which will queue it again"
+                )
             return (e.Resumed("executing", "worker"),)
         case _:
             pass
     _require(run, _WORKING, _PHRASES.get(type(command), "be reported on"))
+    if run.is_held:
+        raise _refused(run, _PHRASES.get(type(command), "be reported on"), "its job's dependencies are not met yet")
     match command:
         case c.RecordDispatch():
             waited = whole_ms(run.dequeued_at - run.due_at) if run.dequeued_at else 0
@@ -274,8 +287,9 @@ def _pass_time(command: c.TimerCommand, run: Run, at: datetime) -> Events:
                 return ()
             if wait.kind == "worker":
                 return (e.Resumed("queued", "until"),)
-            what = "event trigger" if wait.kind == "event" else "wait for the child run"
-            return (e.TimedOut(run.attempt, e.Failure(f"{what} timed out", "Timeout")),)
+            return (e.TimedOut(run.attempt, e.Failure(f"{_WAITS[wait.kind]} timed out", "Timeout")),)
+        case c.MeetDependencies():
+            return (e.Resumed("queued", "dependency"),) if run.is_held else ()
         case c.ChildEnded():
             wait = run.wait
             if run.status is not Status.WAITING or wait is None or wait.child_run_id != command.child_run_id:
@@ -291,6 +305,9 @@ def _pass_time(command: c.TimerCommand, run: Run, at: datetime) -> Events:
             )
         case c.FailSystem():
             return (e.SystemFailed(command.error),) if run.holds_slot else ()
+
+
+_WAITS = {"event": "event trigger", "child": "wait for the child run", "dependency": "wait for dependencies"}
 
 
 def _crash(command: c.Crash, run: Run, at: datetime) -> Events:

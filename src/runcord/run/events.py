@@ -17,8 +17,10 @@ Json = Any
 """Any JSON value: opaque to the domain."""
 
 FailureCause = Literal["error", "timeout", "crash"]
-WaitKind = Literal["worker", "event", "child"]
+WaitKind = Literal["worker", "event", "child", "dependency"]
 Endpoint = Literal["primary", "fallback"]
+Match = Literal["any", "idempotency_key", "dependency_key"]
+"""Which runs of the jobs that a job depends on count for one of its runs: those with the same key, or any."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,16 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """What a run is held back for: that endings of other runs, those with its `key`, meet its job's dependencies."""
+
+    match: Match
+    key: str = ""
+
+
+@dataclass(frozen=True)
 class Triggered:
-    """Somebody asked for this run. It is queued, or delayed until `due_at`."""
+    """Somebody asked for this run. It is queued, delayed until `due_at`, or held back until dependencies are met."""
 
     TYPE: ClassVar[str] = "run.triggered.v1"
     job_id: str
@@ -62,6 +72,7 @@ class Triggered:
     debug_mode: bool = False
     overrides: Mapping[str, Json] | None = None
     created_by: str | None = None
+    hold: Hold | None = None
 
 
 @dataclass(frozen=True)
@@ -246,7 +257,7 @@ class Resumed:
 
     TYPE: ClassVar[str] = "run.resumed.v1"
     to: Literal["executing", "queued"]
-    cause: Literal["worker", "event", "child", "until", "request"]
+    cause: Literal["worker", "event", "child", "until", "request", "dependency"]
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def _born(event: e.Triggered, recorded: Recorded[e.Event]) -> Run:
     due_at = max(event.due_at or at, at)
     given = event.__dict__
     # In the order of the fields, as far as it is known here: the mapper writes them in that order.
-    members = {
+    members: dict[str, Any] = {
         "run_id": recorded.stream_id,
         "version": recorded.version,
         "status": Status.DELAYED if due_at > at else Status.QUEUED,
@@ -96,6 +96,11 @@ def _born(event: e.Triggered, recorded: Recorded[e.Event]) -> Run:
         members["scheduled_at"] = event.due_at
     if event.ttl_secs is not None:
         members["expires_at"] = later(due_at, event.ttl_secs)
+    if event.hold is not None:
+        members["status"] = Status.WAITING
+        members["wait"] = Wait(
+            "dependency", at, members.get("expires_at"), match=event.hold.match, match_key=event.hold.key
+        )
     if recorded.version != 1:
         members["payload_version"] = recorded.version
     return build(Run, members)
@@ -170,7 +175,8 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
                 "timeout_at": _later(at, run.policy.timeout_secs),
             }
         case e.Resumed():
-            return _queued(at)
+            # A run that was held back may be due later still.
+            return _queued(max(at, run.due_at))
         case e.Paused():
             return _without_attempt_clock() | {"status": Status.PAUSED, "worker_id": None, "lease_secs": None}
         case e.Restarted():

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from runcord.run.build import altered
-from runcord.run.events import Failure, WaitKind
+from runcord.run.events import Failure, Match, WaitKind
 from runcord.run.retry import RetryPolicy, Seconds
 from runcord.run.status import FINISHED, SLOT_HOLDING, TERMINAL, Status
 from runcord.run.trace import ExecutionTrace, whole_ms
@@ -27,6 +27,8 @@ class Wait:
     trigger_id: str | None = None
     child_run_id: str | None = None
     reason: str | None = None
+    match: Match | None = None
+    match_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,11 @@ class Run:
             dequeue_ms=whole_ms(self.started_at - self.dequeued_at) if self.started_at is not None else 0,
         )
         return replace(known, total_ms=whole_ms(self.finished_at - self.due_at))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits for its job's dependencies: no worker has had it."""
+        return self.wait is not None and self.wait.kind == "dependency"
 
     def altered(self, **changes: Any) -> "Run":
         """Return a copy with `changes`."""

@@ -7,7 +7,8 @@
 --   projects          who has a ledger here
 --   api_keys          an inline view: who may speak for a project
 --   api_key_hashes    what keys are found by: the one thing about them that the ledger does not hold
---   ledger_heads      the tip of each ledger: its lock, its counter and the last digest of its chain
+--   ledger_heads      the tip of each ledger: its lock, its counter and the last digest of its chain; and where
+--                     dependencies between jobs changed last, so that what is remembered of them can be trusted
 --   events            the ledgers themselves: append-only, written by ledger_append() alone
 --   runs, jobs        inline views: the state that commands are decided on, written in the command's transaction
 --   job_secrets       what jobs sign with and may not be told: sealed with the installation's secret
@@ -16,6 +17,8 @@
 --   event_waits       which run waits, or waited, for an event key
 --   chunk_heads       how many chunks each run has streamed: its counter, never taken back
 --   run_chunks        the chunks themselves: not a part of the record, and removed when they are old
+--   upstream_endings  how runs of the jobs that others depend on ended last
+--   dependency_waits  which runs are held back until dependencies of their job are met
 --   server_secrets    not a project's: what this installation signs run tokens with
 
 create table projects (
@@ -52,7 +55,8 @@ create table ledger_heads (
     project_id text collate "C" not null primary key references projects,
     position bigint not null default 0,
     digest bytea not null,
-    recorded_at timestamptz not null default '-infinity'
+    recorded_at timestamptz not null default '-infinity',
+    dependencies_position bigint not null default 0
 ) with (fillfactor = 10);
 
 create table events (
@@ -104,6 +108,8 @@ create table runs (
     state bytea not null,
     payload bytea,
     result bytea,
+    finished_at timestamptz,
+    work_ms integer,
     primary key (project_id, run_id)
 );
 -- Claims: the queue of one job in its order.
@@ -117,6 +123,10 @@ create index runs_unusual on runs (project_id, status, created_position desc)
     where status not in ('queued', 'dequeued', 'executing', 'completed');
 create index runs_children on runs (project_id, parent_run_id, created_position) where parent_run_id is not null;
 create index runs_batch on runs (project_id, batch_id, created_position) where batch_id is not null;
+
+-- The endings of a job: its health, and what other jobs depend on. A run comes in once, when it ends.
+create index runs_ended on runs (project_id, job_id, finished_at) include (status, work_ms)
+    where finished_at is not null;
 
 create table jobs (
     project_id text collate "C" not null,
@@ -132,6 +142,7 @@ create table jobs (
     version_policy text collate "C" not null,
     state bytea not null,
     pushed boolean not null default false,
+    depending boolean not null default false,
     primary key (project_id, job_id)
 );
 -- Claims: the jobs that may be closed to them.
@@ -139,6 +150,8 @@ create index jobs_limited on jobs (project_id)
     where not enabled or pushed or max_concurrency is not null or max_concurrency_per_key is not null;
 -- Dispatchers: the jobs whose runs are sent to an endpoint, in all projects.
 create index jobs_pushed on jobs (project_id, job_id) where pushed and enabled;
+-- The jobs that depend on others.
+create index jobs_depending on jobs (project_id) where depending;
 create unique index jobs_slug on jobs (project_id, slug) where not deleted;
 create index jobs_created on jobs (project_id, created_position desc) where not deleted;
 
@@ -209,6 +222,30 @@ create table run_chunks (
 );
 -- Retention. Rows come in the order of their times, so that this stays a few pages however many there are.
 create index run_chunks_recorded on run_chunks using brin (recorded_at);
+
+-- The latest ending of each job that others depend on, and of its runs with each key.
+create table upstream_endings (
+    project_id text collate "C" not null,
+    job_id text collate "C" not null,
+    match text collate "C" not null,
+    key text collate "C" not null,
+    run_id text collate "C" not null,
+    status text collate "C" not null,
+    primary key (project_id, job_id, match, key)
+);
+
+-- The runs that are held back. `released_at` is set where their dependencies are met and the scheduler has to queue
+-- them: an ending queues only so many by itself.
+create table dependency_waits (
+    project_id text collate "C" not null,
+    job_id text collate "C" not null,
+    match text collate "C" not null,
+    key text collate "C" not null,
+    run_id text collate "C" not null,
+    released_at timestamptz,
+    primary key (project_id, job_id, match, key, run_id)
+);
+create index dependency_waits_released on dependency_waits (released_at) where released_at is not null;
 
 -- The time of the ledgers. A session may set `runcord.now` to run at another time: tests do.
 create function ledger_now() returns timestamptz

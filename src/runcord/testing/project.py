@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from runcord.clock import utc_now
+from runcord.handling.dependencies import DependencyWaits
 from runcord.handling.event_waits import EventWaits
 from runcord.handling.idempotency import IdempotencyKeys
 from runcord.handling.jobs import CommandJob
@@ -43,7 +44,7 @@ def open_committer(
     committer = Committer(
         dsn,
         views=(RunView(), JobView(), KeyView()),
-        projections=(Leases(), IdempotencyKeys(), EventWaits()),
+        projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits()),
         writers=writers,
         on_commit=on_commit,
     )

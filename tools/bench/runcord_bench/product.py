@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from runcord.handling.dependencies import DependencyWaits
 from runcord.handling.event_waits import EventWaits
 from runcord.handling.idempotency import IdempotencyKeys
 from runcord.handling.jobs import CommandJob
@@ -91,7 +92,7 @@ def open_committer(dsn: str, *, events_only: bool = False) -> Iterator[Committer
     committer = Committer(
         dsn,
         views=(EventsOnly(),) if events_only else (RunView(), JobView()),
-        projections=() if events_only else (Leases(), IdempotencyKeys(), EventWaits()),
+        projections=() if events_only else (Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits()),
         writers=Settings.model_fields["writers"].default,
     )
     committer.start()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from runcord.http.models.page import Document, Maybe
-from runcord.http.models.run import AnyJson, JobRun, RunCheckpoint
+from runcord.http.models.run import AnyJson, JobDependency, JobRun, RunCheckpoint
 from runcord.run.status import Status
 
 # --- jobs ---------------------------------------------------------------------------------------------
@@ -64,12 +64,61 @@ class Job(Document):
     webhook_url: Maybe[str] = None
     has_webhook_secret: Maybe[bool] = None
     has_endpoint_signing_secret: Maybe[bool] = None
+    dependencies: Maybe[list[JobDependency]] = None
 
 
 class JobVersion(Job):
     """A job as one of its versions was."""
 
     job_id: str
+
+
+class JobRefused(Document):
+    """Why one job of a batch was not made; `index` is its place in the request."""
+
+    index: int
+    code: str
+    message: str
+
+
+class JobBatch(Document):
+    """The jobs of a batch that were made, in their order, and why the others were not."""
+
+    created: list[Job]
+    errors: list[JobRefused]
+
+
+class Switched(Document):
+    """How many jobs are enabled, or disabled, that were not so before; what is no job of the project."""
+
+    updated: int
+    not_found: Maybe[list[str]] = None
+
+
+class JobHealth(Document):
+    """How the runs of a job ended in a window of time: numbers of runs, seconds, and shares of one.
+
+    `success_rate` is completed runs ÷ those that were neither canceled nor expired; 1 if there were none.
+    `health_score` is 100 × the same with timed out, crashed and system-failed runs counted twice below the line.
+    Durations are of the last attempts of completed runs; 0 if there were none.
+    """
+
+    job_id: str
+    window: Literal["1h", "1d", "7d", "30d"]
+    since: datetime
+    total_runs: int
+    completed_runs: int
+    failed_runs: int
+    dead_letter_runs: int
+    timed_out_runs: int
+    crashed_runs: int
+    system_failed_runs: int
+    canceled_runs: int
+    expired_runs: int
+    success_rate: float
+    avg_duration_secs: float
+    p95_duration_secs: float
+    health_score: float
 
 
 # --- making runs --------------------------------------------------------------------------------------

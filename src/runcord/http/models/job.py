@@ -1,6 +1,6 @@
 """What callers say about jobs."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,12 @@ from runcord.http.models.value import (
 from runcord.http.operation import Body
 from runcord.job.state import SECRETS
 from runcord.run.retry import MAX_DELAY_SECS
+
+MAX_NEW_JOBS = 50
+"""How many jobs a batch may create."""
+
+MAX_REFS = 500
+"""How many jobs may be switched at once."""
 
 QueueName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
 
@@ -114,3 +120,49 @@ class JobChanges(_Settings):
         if not self.model_fields_set - {"project_id"}:
             raise ValueError("give at least one setting to change")
         return self
+
+
+class JobCopy(Body):
+    """What a copy of a job has of its own."""
+
+    name: Name
+    slug: Slug
+
+
+class NewJobs(Body):
+    """Jobs to be created, each as for `POST /v1/jobs`; a bare array of them does as well.
+
+    Each is looked at by itself, so that one which is not valid does not stand in the way of the others.
+    """
+
+    jobs: Annotated[list[Json], Field(min_length=1, max_length=MAX_NEW_JOBS)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_an_array(cls, value: Any) -> Any:
+        return {"jobs": cast(list[Any], value)} if isinstance(value, list) else value
+
+
+class JobRefs(Body):
+    """Jobs, by id or slug."""
+
+    ids: Annotated[list[Ref] | None, Field(description="Required, here or as `job_ids`.", max_length=MAX_REFS)] = None
+    job_ids: Annotated[list[Ref], Field(max_length=MAX_REFS)] | None = None
+
+    @model_validator(mode="after")
+    def _names_jobs(self) -> "JobRefs":
+        if not self.refs or (self.ids is not None and self.job_ids is not None):
+            raise ValueError("ids is required, with at least one job (or job_ids, which means the same; not both)")
+        return self
+
+    @property
+    def refs(self) -> list[str]:
+        """The jobs, under whichever name they were given."""
+        return self.ids or self.job_ids or []
+
+
+class NewDependency(Body):
+    """A job to be depended on, by id or slug, and what the latest ending of its runs has to be."""
+
+    depends_on_job_id: Ref
+    condition: Literal["completed", "failed", "any"] = "completed"

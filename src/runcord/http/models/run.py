@@ -145,7 +145,7 @@ AnyJson = Annotated[Any, WithJsonSchema({})]
 class Wait(Document):
     """What a waiting run waits for, and until when."""
 
-    kind: Literal["worker", "event", "child"]
+    kind: Literal["worker", "event", "child", "dependency"]
     since: datetime
     until: Maybe[datetime] = None
     event_key: Maybe[str] = None
@@ -329,7 +329,7 @@ class DebugBundle(Document):
 
 
 class JobDependency(Document):
-    """A job that another one depends on."""
+    """A job that another one depends on: what the latest ending of its runs has to be."""
 
     id: str
     job_id: str
@@ -338,13 +338,21 @@ class JobDependency(Document):
     created_at: datetime
 
 
+class RunDependency(JobDependency):
+    """A dependency as it stands for one run; `upstream_…` tell the latest ending that counts for the run, if any."""
+
+    satisfied: bool
+    upstream_run_id: Maybe[str] = None
+    upstream_status: Maybe[Status] = None
+
+
 class DependencyStatus(Document):
-    """What the run's job depends on, and whether all of it holds."""
+    """What the run's job depends on, and whether all of it holds, or held when the run was queued."""
 
     run_id: str
     job_id: str
     status: Status
-    dependencies: list[JobDependency]
+    dependencies: list[RunDependency]
     dependencies_satisfied: bool
 
 

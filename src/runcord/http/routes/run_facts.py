@@ -7,6 +7,7 @@ from runcord.http.compat.strait.render import (
     render_checkpoint,
     render_message,
     render_output,
+    render_run_dependency,
     render_state_key,
     render_tool_call,
     render_usage,
@@ -27,6 +28,7 @@ from runcord.http.models.run import (
 from runcord.http.operation import Answer, Call, Operation
 from runcord.http.run_answers import load_run, require_run, run_in_path, run_of_row
 from runcord.projecting import run_facts as facts
+from runcord.projecting.dependency_status import dependency_status
 from runcord_projections.run_view.projection import SQL
 
 F = TypeVar("F", bound=facts.Fact)
@@ -126,7 +128,10 @@ async def list_lineage(call: Call) -> Answer:
 
 
 async def get_dependency_status(call: Call) -> Answer:
-    """Answer what the run's job depends on, and whether all of it holds; a job without dependencies is satisfied."""
+    """Answer what the run's job depends on, and whether all of it holds; a job without dependencies is satisfied.
+
+    A run that was queued has its dependencies satisfied for good, whatever ends after that.
+    """
     return await _dependencies(call)
 
 
@@ -136,15 +141,16 @@ async def list_dependencies(call: Call) -> Answer:
 
 
 async def _dependencies(call: Call) -> Answer:
-    run, _ = await load_run(call)
+    run, row = await load_run(call)
+    found = await dependency_status(call.backend.read, call.project_id, run, row[1])
     body: dict[str, Any] = {
         "run_id": run.run_id,
         "job_id": run.job_id,
         "status": run.status,
-        "dependencies": [],
-        "dependencies_satisfied": True,
+        "dependencies": [render_run_dependency(run.job_id, one) for one in found],
+        "dependencies_satisfied": all(one.satisfied for one in found),
     }
-    return Answer(body)
+    return Answer(body, version=run.version)
 
 
 async def _newest_first(

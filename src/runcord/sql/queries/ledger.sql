@@ -1,6 +1,6 @@
 -- head_lock --
 -- Locks the ledger and tells its tip and the time of what is decided under the lock.
-select position, greatest(recorded_at, ledger_now()) as at
+select position, greatest(recorded_at, ledger_now()) as at, dependencies_position
 from ledger_heads
 where project_id = %(project_id)s
 for update;

@@ -150,6 +150,14 @@ union all
     order by least(expires_at, timeout_at)
     limit %(limit)s
 )
+union all
+(
+    select project_id, run_id, 'dependency', 0, released_at
+    from dependency_waits
+    where released_at <= ledger_now()
+    order by released_at
+    limit %(limit)s
+)
 order by due_at
 limit %(limit)s;
 
@@ -157,7 +165,8 @@ limit %(limit)s;
 -- In how many seconds the next timer of any project is due.
 select extract(epoch from least(
     (select min(wake_at) from runs where wake_at is not null),
-    (select min(least(expires_at, timeout_at)) from leases)
+    (select min(least(expires_at, timeout_at)) from leases),
+    (select min(released_at) from dependency_waits where released_at is not null)
 ) - ledger_now());
 
 -- forget_expired_idempotency_keys --

@@ -15,8 +15,9 @@ from typing import Any, cast
 
 import orjson
 
-from runcord.job.state import Job, JobSettings
+from runcord.job.state import Dependency, Job, JobSettings
 from runcord.projecting import run_facts as facts
+from runcord.projecting.dependency_status import DependencyStatus
 from runcord.run.state import Run, Wait
 
 _RUN_FIELDS = (
@@ -117,7 +118,27 @@ def render_job(job: Job, *, project_id: str) -> dict[str, Any]:
     members["endpoint_url"] = job.settings.endpoint_url or ""
     if job.created_by is not None:
         members["created_by"] = job.created_by
+    if job.dependencies:
+        members["dependencies"] = [render_dependency(job.job_id, one) for one in job.dependencies]
     return members
+
+
+def render_dependency(job_id: str, dependency: Dependency) -> dict[str, Any]:
+    """Return a JobDependency."""
+    return {
+        "id": dependency.dependency_id,
+        "job_id": job_id,
+        "depends_on_job_id": dependency.depends_on_job_id,
+        "condition": dependency.condition,
+        "created_at": dependency.created_at,
+    }
+
+
+def render_run_dependency(job_id: str, status: DependencyStatus) -> dict[str, Any]:
+    """Return a JobDependency as it stands for one run."""
+    members = {**render_dependency(job_id, status.dependency), "satisfied": status.satisfied}
+    ending = status.ending
+    return members if ending is None else members | {"upstream_run_id": ending.run_id, "upstream_status": ending.status}
 
 
 def render_message(message: facts.Message) -> dict[str, Any]:

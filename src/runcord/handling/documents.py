@@ -1,0 +1,26 @@
+"""The payload and the result of a run, which are not part of its state."""
+
+from typing import Any
+
+import orjson
+
+from runcord.ledger.transaction import Transaction
+from runcord.run import events as e
+from runcord.sql import load
+
+SQL = load("runcord.sql", "queries/commands.sql")
+
+
+def documents(tx: Transaction, run_id: str) -> tuple[Any, Any]:
+    """Return the payload and the result of a run as JSON values."""
+    payload = result = None
+    for row in tx.query(SQL["documents"], {"run_id": run_id}):
+        payload, result = (None if stored is None else orjson.loads(stored) for stored in row)
+    # What this very transaction has written is not in the table yet.
+    for recorded in tx.recorded(run_id):
+        event = recorded.event
+        if isinstance(event, e.Triggered) or (isinstance(event, e.Rescheduled) and event.payload_replaced):
+            payload = event.payload
+        elif isinstance(event, e.Completed):
+            result = event.result
+    return payload, result
