@@ -12,7 +12,7 @@ from runcord.dispatch.addresses import LOOPBACK, AddressGuard, networks
 from runcord.dispatch.breaker import Breakers
 from runcord.dispatch.delivery import Carrier
 from runcord.dispatch.dispatcher import Dispatcher
-from runcord.dispatch.exchange import open_line
+from runcord.dispatch.exchange import Line
 from runcord.http.run_tokens import RunTokens
 from runcord.ledger.database import service_pool
 from runcord.ledger.hub import Hub
@@ -86,28 +86,27 @@ async def open_process(
     async with open_project(dsn) as made, service_pool(dsn, 4) as pool:
         committer = open_committer(dsn, on_commit=committed, started=False)
         scheduler = Scheduler(pool, committer)
-        async with open_line(AddressGuard(networks(allow))) as line:
-            used = breakers or Breakers()
-            dispatcher = Dispatcher(
-                committer,
-                ClaimDesk(committer, Hub(), pool),
-                fetch,
-                fetch,
-                Carrier(line, used, secret),
-                partial(TOKENS.sign, claimed=True),
-                concurrency=concurrency,
-                lease_secs=lease_secs,
-            )
-            committer.start()
-            tasks = [asyncio.create_task(job()) for job in (scheduler.run, dispatcher.run)]
-            try:
-                yield Process(Project(dsn, made.project_id, committer), dispatcher, used)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                await dispatcher.close()
-                await asyncio.to_thread(committer.close)
+        used = breakers or Breakers()
+        dispatcher = Dispatcher(
+            committer,
+            ClaimDesk(committer, Hub(), pool),
+            fetch,
+            fetch,
+            Carrier(Line(AddressGuard(networks(allow))), used, secret),
+            partial(TOKENS.sign, claimed=True),
+            concurrency=concurrency,
+            lease_secs=lease_secs,
+        )
+        committer.start()
+        tasks = [asyncio.create_task(job()) for job in (scheduler.run, dispatcher.run)]
+        try:
+            yield Process(Project(dsn, made.project_id, committer), dispatcher, used)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await dispatcher.close()
+            await asyncio.to_thread(committer.close)
 
 
 def in_process(dsn: str, test: Callable[[Process], Any], **options: Any) -> None:

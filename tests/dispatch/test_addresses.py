@@ -7,8 +7,8 @@ import pytest
 from tests.dispatch.endpoint import answering, open_endpoint
 
 from runcord.dispatch.addresses import LOOPBACK, AddressGuard, networks
-from runcord.dispatch.dialling import Resolve
-from runcord.dispatch.exchange import NoReply, Reply, open_line
+from runcord.dispatch.dialling import Resolve, resolve
+from runcord.dispatch.exchange import Line, NoReply, Reply
 from runcord.errors import Invalid
 
 GUARD = AddressGuard()
@@ -128,10 +128,8 @@ def post(resolve: Resolve, allow: str = LOOPBACK, *, host: str = "rebound.exampl
     """Send two requests to an endpoint on 127.0.0.1 by a name, and return what came of them."""
 
     async def inside() -> list[Reply | NoReply]:
-        async with (
-            open_endpoint(answering(200)) as endpoint,
-            open_line(AddressGuard(networks(allow)), resolve) as line,
-        ):
+        line = Line(AddressGuard(networks(allow)), resolve)
+        async with open_endpoint(answering(200)) as endpoint:
             url = endpoint.url.replace("127.0.0.1", host)
             outcomes = [(await line.post(url, {}, b"{}", 5)).outcome for _ in range(2)]
             reached = [request.headers["host"] for request in endpoint.requests]
@@ -166,8 +164,6 @@ def test_a_name_that_is_not_known_is_a_failure_of_the_connection() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "127.1"])
 def test_without_leave_loopback_is_not_reached_however_it_is_written(host: str) -> None:
-    from runcord.dispatch.dialling import resolve
-
     for outcome in post(resolve, "", host=host):
         assert isinstance(outcome, NoReply)
         assert outcome.error_class == "address" and "127.0.0.1 is loopback" in outcome.message
@@ -175,11 +171,8 @@ def test_without_leave_loopback_is_not_reached_however_it_is_written(host: str) 
 
 def test_an_address_in_version_6_is_reached_and_named() -> None:
     async def inside() -> None:
-        async with (
-            open_endpoint(answering(200), "::1") as endpoint,
-            open_line(AddressGuard(networks(LOOPBACK))) as line,
-        ):
-            outcome = (await line.post(endpoint.url, {}, b"", 5)).outcome
+        async with open_endpoint(answering(200), "::1") as endpoint:
+            outcome = (await Line(AddressGuard(networks(LOOPBACK))).post(endpoint.url, {}, b"", 5)).outcome
             assert isinstance(outcome, Reply)
             assert endpoint.requests[0].headers["host"].startswith("[::1]:")
 

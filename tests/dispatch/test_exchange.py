@@ -10,14 +10,14 @@ from tests.dispatch.endpoint import Script, answering, babbling, dribbling, hang
 
 from runcord.clock import monotonic
 from runcord.dispatch.addresses import LOOPBACK, AddressGuard, networks
-from runcord.dispatch.exchange import MAX_EXCERPT, MAX_RESULT, Exchange, NoReply, Reply, open_line
+from runcord.dispatch.exchange import MAX_EXCERPT, MAX_RESULT, Exchange, Line, NoReply, Reply
 
 GUARD = AddressGuard(networks(LOOPBACK))
 
 
 async def exchange(script: Script, timeout: float = 5) -> Exchange:
-    async with open_endpoint(script) as endpoint, open_line(GUARD) as line:
-        return await line.post(endpoint.url, {"X-Run-ID": "run_1"}, b"{}", timeout)
+    async with open_endpoint(script) as endpoint:
+        return await Line(GUARD).post(endpoint.url, {"X-Run-ID": "run_1"}, b"{}", timeout)
 
 
 def outcome(script: Script, timeout: float = 5) -> Reply | NoReply:
@@ -83,8 +83,8 @@ def test_the_timings_of_a_failure_end_with_it() -> None:
 
 def test_an_endpoint_that_is_cancelled_is_left_at_once() -> None:
     async def inside() -> None:
-        async with open_endpoint(hanging) as endpoint, open_line(GUARD) as line:
-            sending = asyncio.create_task(line.post(endpoint.url, {}, b"{}", 60))
+        async with open_endpoint(hanging) as endpoint:
+            sending = asyncio.create_task(Line(GUARD).post(endpoint.url, {}, b"{}", 60))
             await asyncio.wait_for(endpoint.begun.wait(), 10)
             sending.cancel()
             await asyncio.wait_for(endpoint.left.wait(), 10)
@@ -112,9 +112,9 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_until_it_is_trusted(
             writer.close()
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-        async with server, open_line(GUARD) as line:
+        async with server:
             port = server.sockets[0].getsockname()[1]
-            return (await line.post(f"https://{host}:{port}/", {}, b"", 5)).outcome
+            return (await Line(GUARD).post(f"https://{host}:{port}/", {}, b"", 5)).outcome
 
     refused = asyncio.run(inside("localhost"))
     assert isinstance(refused, NoReply) and refused.error_class == "connection"

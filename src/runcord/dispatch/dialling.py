@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from ipaddress import ip_address
 from typing import Any, cast
 
 import httpcore2
@@ -19,7 +20,11 @@ class AddressRefused(Exception):
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """Return the addresses of a host as the system's resolver orders them."""
+    """Return the addresses of a host as the system's resolver orders them; an address stands for itself."""
+    try:
+        return [str(ip_address(host))]
+    except ValueError:
+        pass
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 

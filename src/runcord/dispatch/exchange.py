@@ -6,8 +6,7 @@ environment are not used, certificates are verified (`SSL_CERT_FILE` and `SSL_CE
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,10 +94,11 @@ class Exchange:
 
 
 class Line:
-    """Sends requests to endpoints."""
+    """Sends requests to whatever endpoints the guard permits."""
 
-    def __init__(self, pool: httpcore2.AsyncConnectionPool) -> None:
-        self._pool = pool
+    def __init__(self, guard: AddressGuard, resolve: Resolve = resolve) -> None:
+        self._backend = GuardedBackend(guard, resolve)
+        self._ssl_context = httpcore2.default_ssl_context()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> Exchange:
         """Send a request and read its answer, for at most `timeout` seconds. Never raises but when cancelled."""
@@ -128,23 +128,16 @@ class Line:
         target = httpcore2.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path)
         lines = [(b"Host", parsed.netloc), *((name.encode(), value.encode("ascii")) for name, value in headers.items())]
         extensions = {"timeout": {"connect": CONNECT_SECS}, "trace": timings.note}
-        async with self._pool.stream("POST", target, headers=lines, content=body, extensions=extensions) as response:
+        async with (
+            httpcore2.AsyncHTTPConnection(
+                target.origin, self._ssl_context, network_backend=self._backend
+            ) as connection,
+            connection.stream("POST", target, headers=lines, content=body, extensions=extensions) as response,
+        ):
             received = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
             holds_result = 200 <= response.status < 300 and response.status != 202
             answer = await _read(response, MAX_RESULT if holds_result else MAX_EXCERPT, whole=holds_result)
         return Reply(response.status, received, answer)
-
-
-@asynccontextmanager
-async def open_line(guard: AddressGuard, resolve: Resolve = resolve) -> AsyncGenerator[Line]:
-    """Open a line to whatever endpoints the guard permits."""
-    async with httpcore2.AsyncConnectionPool(
-        ssl_context=httpcore2.default_ssl_context(),
-        max_connections=None,
-        max_keepalive_connections=0,
-        network_backend=GuardedBackend(guard, resolve),
-    ) as pool:
-        yield Line(pool)
 
 
 async def _read(response: httpcore2.Response, limit: int, *, whole: bool) -> bytes | None:

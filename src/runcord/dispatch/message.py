@@ -22,6 +22,8 @@ MAX_ERROR = 1024
 TRACE_PARENT = "_trace_parent"
 """The metadata of a run in which its trigger's `Traceparent` is kept."""
 
+_USER_AGENT = f"runcord/{metadata.version('runcord')}"
+
 _W3C = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
 
 
@@ -42,7 +44,7 @@ def message(claimed: ClaimedRun, left: Handover, run_token: str) -> Message:
         "Accept": "application/json, text/plain;q=0.5",
         "Accept-Encoding": "identity",
         "Connection": "close",
-        "User-Agent": f"runcord/{metadata.version('runcord')}",
+        "User-Agent": _USER_AGENT,
         "X-Run-ID": run.run_id,
         "X-Job-ID": run.job_id,
         "X-Attempt": str(run.attempt),

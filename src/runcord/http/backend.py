@@ -15,7 +15,7 @@ from runcord.dispatch.addresses import AddressGuard, networks
 from runcord.dispatch.breaker import Breakers
 from runcord.dispatch.delivery import Carrier
 from runcord.dispatch.dispatcher import Dispatcher
-from runcord.dispatch.exchange import open_line
+from runcord.dispatch.exchange import Line
 from runcord.errors import Unavailable
 from runcord.handling.dependencies import DependencyWaits
 from runcord.handling.event_waits import EventWaits
@@ -153,7 +153,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
             read,
             touch,
             Carrier(
-                await stack.enter_async_context(open_line(guard)),
+                Line(guard),
                 Breakers(),
                 lambda project_id, job_id: job_secret(read, sealer, project_id, job_id, "endpoint_signing_secret"),
             ),
