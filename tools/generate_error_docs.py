@@ -27,8 +27,8 @@ Match on `code`, which is stable; `message` is for people and may change. An ans
 `error` and `message` (the same text), `code`, `request_id`, where there is more to say `details`, and those of
 RFC 9457: `type` (`urn:runcord:error:` and the code), `title`, `status`, `detail`. A refused request changed nothing.
 
-With 503 comes `Retry-After`. A command that was answered 503, or not at all, may have taken place: repeat a trigger
-with its idempotency key; the report of an attempt's end may be repeated as it was.
+With 429 and 503 comes `Retry-After`. A command that was answered 503, or not at all, may have taken place: repeat a
+trigger with its idempotency key; the report of an attempt's end may be repeated as it was.
 
 """
 

@@ -76,6 +76,14 @@ class RateLimited(RuncordError):
 
     code = "rate_limited"
 
+    def __init__(
+        self, message: str | None = None, *, limit: int | None = None, remaining: int = 0, retry_after_secs: float = 1
+    ) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.remaining = remaining
+        self.retry_after_secs = retry_after_secs
+
 
 class Unavailable(RuncordError):
     """The database is not available just now; try again shortly."""

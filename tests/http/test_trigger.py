@@ -207,8 +207,8 @@ BAD: list[dict[str, Any]] = [
     {"payload": {"a": "\x00"}},
     {"max_attempts_override": 0},
     {"retry_backoff": "never"},
-    {"debounce_key": "k"},
-    {"batch_key": "k"},
+    {"debounce_key": "k" * 257},
+    {"batch_key": 7},
     {"priorty": 1},
 ]
 

@@ -25,6 +25,8 @@ COLUMNS = "delayed queued dequeued executing waiting paused dead_letter replay_s
 TABLE = """
                  | del que deq exe wai pau | dea rep | com fai tim cra sys can exp
 Trigger          | no  no  no  no  no  no  | no  no  | no  no  no  no  no  no  no
+Debounce         | no  no  no  no  no  no  | no  no  | no  no  no  no  no  no  no
+AddToBatch       | no  no  no  no  no  no  | no  no  | no  no  no  no  no  no  no
 Enqueue          | yes -   -   -   -   -   | -   -   | -   -   -   -   -   -   -
 Dequeue          | no  yes no  no  no  no  | no  no  | no  no  no  no  no  no  no
 DequeueAndStart  | no  yes no  no  no  no  | no  no  | no  no  no  no  no  no  no
@@ -73,6 +75,8 @@ ReceiveEvent     | no  no  no  no  no  no  | no  no  | no  no  no  no  no  no  n
 # How to ask for it, and the types of the events that `yes` stands for.
 COMMANDS: dict[str, tuple[Callable[[Claim], c.Command], tuple[type, ...]]] = {
     "Trigger": (lambda _: c.Trigger(triggered()), ()),
+    "Debounce": (lambda _: c.Debounce(e.Debounced(moment(60), 1, RetryPolicy(), e.Admission("debounce"))), ()),
+    "AddToBatch": (lambda _: c.AddToBatch(e.Batched(e.Admission("batch"))), ()),
     "Enqueue": (lambda _: c.Enqueue(), (e.Enqueued,)),
     "Dequeue": (lambda _: c.Dequeue("worker-2", 60), (e.Dequeued,)),
     "DequeueAndStart": (lambda _: c.Dequeue("worker-2", 60, start=True), (e.Dequeued, e.Attempted)),

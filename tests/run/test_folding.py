@@ -16,6 +16,10 @@ from runcord.testing.scenario import FAILURE, START, given, history_to, moment, 
 
 EXAMPLES: list[e.Event] = [
     triggered(),
+    e.Debounced(moment(60), 2, RetryPolicy(), e.Admission("debounce")),
+    e.Debounced(moment(1e7), 2, RetryPolicy(), e.Admission("debounce", "k", payload_hash="h"), payload=1),
+    e.Batched(e.Admission("batch"), payload=1),
+    e.Batched(e.Admission("batch", payload_bytes=9), full=True, tags={"a": "b"}, metadata={"a": "b"}, priority=3),
     e.Enqueued(),
     e.Dequeued("w", 1, 1, 60),
     e.Attempted(1),

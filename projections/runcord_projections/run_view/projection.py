@@ -15,6 +15,7 @@ from runcord.ledger.view import Change, Statement
 from runcord.recorded import Recorded
 from runcord.run import events as e
 from runcord.run.evolve import evolve
+from runcord.run.payload import payload_after, replaces_payload
 from runcord.run.state import Run
 from runcord.run.status import Status
 from runcord.sql import load
@@ -54,8 +55,9 @@ class RunView:
         if new:
             yield SQL["insert"], {"project_id": project_id, **_columns(new), **_fixed_columns(new)}
         if old:
-            changed = [any(_holds_payload(r.event) for r in change.recorded) for change in old]
+            changed = [any(replaces_payload(r.event) for r in change.recorded) for change in old]
             yield SQL["update"], {"project_id": project_id, **_columns(old), "new_payloads": Booleans(changed)}
+            yield from _after_gathering(project_id, old)
 
 
 def wake_at(run: Run) -> datetime | None:
@@ -110,17 +112,46 @@ def _fixed_columns(changes: Sequence[Change]) -> dict[str, list[Any]]:
     }
 
 
-def _holds_payload(event: e.Event) -> bool:
-    return isinstance(event, e.Triggered) or (isinstance(event, e.Rescheduled) and event.payload_replaced)
+def _after_gathering(project_id: str, changes: Sequence[Change]) -> Iterator[Statement]:
+    """Return what further triggers have changed beyond that: items of batches, and places in the queue."""
+    gathered = [change for change in changes if change.before.window is not None]
+    added = {change.stream_id: items for change in gathered if (items := _added_items(change))}
+    if added:
+        items = Bytes(added.values())
+        yield SQL["add_items"], {"project_id": project_id, "run_ids": Texts(added), "items": items}
+    moved: list[Run] = [change.after for change in gathered if _place(change.before) != _place(change.after)]
+    if moved:
+        yield (
+            SQL["move"],
+            {
+                "project_id": project_id,
+                "run_ids": Texts(run.run_id for run in moved),
+                "queues": Texts(run.queue for run in moved),
+                "concurrency_keys": Texts(run.concurrency_key for run in moved),
+            },
+        )
+
+
+def _place(run: Run) -> tuple[str, str | None]:
+    return run.queue, run.concurrency_key
+
+
+def _added_items(change: Change) -> bytes:
+    """Return the items that were added to the payload that the row has, as JSON, each with a comma before it."""
+    events = [recorded.event for recorded in change.recorded]
+    if any(replaces_payload(event) for event in events):
+        return b""  # the row is given the whole payload
+    return b"".join(b"," + to_json(event.payload) for event in events if isinstance(event, e.Batched))
 
 
 def _documents(change: Change) -> tuple[bytes | None, bytes | None]:
     """Return the latest payload and result among the events of a change, as JSON."""
-    payload = result = None
+    payload: Any = None
+    result = None
     for recorded in change.recorded:
         event = recorded.event
         if isinstance(event, e.Completed):
             result = None if event.result is None else to_json(event.result)
-        elif isinstance(event, e.Triggered | e.Rescheduled) and _holds_payload(event):
-            payload = None if event.payload is None else to_json(event.payload)
-    return payload, result
+        elif replaces_payload(event):
+            payload = payload_after(None, (r.event for r in change.recorded))
+    return None if payload is None else to_json(payload), result

@@ -47,6 +47,23 @@ from unnest(
 )
 where r.project_id = %(project_id)s and r.run_id = u.run_id;
 
+-- add_items --
+-- Items at the end of the payloads of batches, which end in `]}`; each item comes with a comma before it.
+update runs r
+set payload = substring(r.payload from 1 for octet_length(r.payload) - 2) || u.items || ']}'::bytea
+from unnest(%(run_ids)b::text[], %(items)b::bytea[]) as u (run_id, items)
+where r.project_id = %(project_id)s and r.run_id = u.run_id;
+
+-- move --
+-- Runs that a further trigger has given another place in the queue.
+update runs r
+set queue = u.queue,
+    concurrency_key = u.concurrency_key
+from unnest(%(run_ids)b::text[], %(queues)b::text[], %(concurrency_keys)b::text[]) as u (
+    run_id, queue, concurrency_key
+)
+where r.project_id = %(project_id)s and r.run_id = u.run_id;
+
 -- get --
 -- One run with its documents.
 select state, payload, result, position, created_position

@@ -37,6 +37,7 @@ from runcord.client.models import (
     HistoryEvent,
     Job,
     ReceivedEvent,
+    Rehearsal,
     Run,
     RunChange,
     RunDiff,
@@ -46,7 +47,7 @@ from runcord.client.models import (
     StreamEvent,
     TriggeredRun,
 )
-from runcord.client.options import JobFields, Settlement, TriggerItem, TriggerOptions
+from runcord.client.options import JobFields, Settlement, SingleTriggerOptions, TriggerItem, TriggerOptions
 from runcord.client.page import Page
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitedError",
     "ReceivedEvent",
+    "Rehearsal",
     "Run",
     "RunChange",
     "RunDiff",
@@ -80,6 +82,7 @@ __all__ = [
     "RuncordClientError",
     "ServerError",
     "Settlement",
+    "SingleTriggerOptions",
     "StaleAttemptError",
     "StreamChunk",
     "StreamEvent",

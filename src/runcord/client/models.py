@@ -74,11 +74,31 @@ class Run(Model):
 
 
 class TriggeredRun(Run):
-    """Show a run as its trigger answers it; `idempotency_hit` says that an earlier trigger had made it."""
+    """Show the run that answers for a trigger.
+
+    An earlier trigger had made it with `idempotency_hit` (the same key) and `deduplicated` (the same payload). It waits
+    for further triggers until `fire_at` with `debounced` and `buffered`; with `batch`, this trigger has filled it.
+    """
 
     run_token: str | None = None
     payload_hash: str | None = None
     idempotency_hit: bool = False
+    deduplicated: bool = False
+    debounced: bool = False
+    buffered: bool = False
+    batch: bool = False
+    fire_at: datetime | None = None
+
+
+class Rehearsal(Model):
+    """Show what a trigger would do; `scheduled_at` and `expires_at` are left out when there is no such time."""
+
+    job: "Job"
+    payload: Any = None
+    payload_hash: str
+    scheduled_at: datetime | None = None
+    expires_at: datetime | None = None
+    validation_warnings: list[str] = Field(default_factory=list[str])
 
 
 class BatchItem(Model):
@@ -88,6 +108,7 @@ class BatchItem(Model):
     status: str
     run_token: str | None = None
     idempotency_hit: bool = False
+    deduplicated: bool = False
 
 
 class Batch(Model):
@@ -120,6 +141,12 @@ class Job(Model):
     max_concurrency: int | None = None
     max_concurrency_per_key: int | None = None
     run_ttl_secs: float | None = None
+    rate_limit_max: int | None = None
+    rate_limit_window_secs: int | None = None
+    dedup_window_secs: int | None = None
+    debounce_window_secs: int | None = None
+    batch_window_secs: int | None = None
+    batch_max_size: int | None = None
     retry_strategy: str | None = None
     retry_initial_delay_secs: float | None = None
     retry_max_delay_secs: float | None = None

@@ -19,11 +19,23 @@ class TriggerOptions(TypedDict, total=False):
     metadata: Mapping[str, str]
     concurrency_key: str
     parent_run_id: str
+    debug_mode: bool
     max_attempts_override: int
     timeout_secs_override: float
     retry_backoff: RetryStrategy
     retry_initial_delay_secs: float
     retry_max_delay_secs: float
+
+
+class WindowKeys(TypedDict, total=False):
+    """Name the keys that tell apart what the job's debounce or batch window gathers."""
+
+    debounce_key: str
+    batch_key: str
+
+
+class SingleTriggerOptions(TriggerOptions, WindowKeys, total=False):
+    """Name the options of a trigger that is no item of a bulk trigger."""
 
 
 class TriggerItem(TriggerOptions, total=False):
@@ -53,6 +65,12 @@ class JobFields(TypedDict, total=False):
     max_concurrency: int
     max_concurrency_per_key: int
     run_ttl_secs: float
+    rate_limit_max: int | None
+    rate_limit_window_secs: int | None
+    dedup_window_secs: int | None
+    debounce_window_secs: int | None
+    batch_window_secs: int | None
+    batch_max_size: int | None
     retry_strategy: RetryStrategy
     retry_initial_delay_secs: float
     retry_max_delay_secs: float
@@ -73,7 +91,7 @@ class Settlement(TypedDict):
     run_token: NotRequired[str]
 
 
-def trigger_body(item: TriggerItem) -> dict[str, object]:
+def trigger_body(item: Mapping[str, object]) -> dict[str, object]:
     """Return the item as the server takes it. Raises ValueError when both a delay and a time are given.
 
     The delay goes as it is: the server counts it on the ledger's clock, and a repeated call is the same request.

@@ -6,6 +6,7 @@ import orjson
 
 from runcord.ledger.transaction import Transaction
 from runcord.run import events as e
+from runcord.run.payload import payload_after
 from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/commands.sql")
@@ -17,10 +18,8 @@ def documents(tx: Transaction, run_id: str) -> tuple[Any, Any]:
     for row in tx.query(SQL["documents"], {"run_id": run_id}):
         payload, result = (None if stored is None else orjson.loads(stored) for stored in row)
     # What this very transaction has written is not in the table yet.
-    for recorded in tx.recorded(run_id):
-        event = recorded.event
-        if isinstance(event, e.Triggered) or (isinstance(event, e.Rescheduled) and event.payload_replaced):
-            payload = event.payload
-        elif isinstance(event, e.Completed):
+    written = [recorded.event for recorded in tx.recorded(run_id)]
+    for event in written:
+        if isinstance(event, e.Completed):
             result = event.result
-    return payload, result
+    return payload_after(payload, written), result

@@ -12,7 +12,6 @@ from runcord.errors import IdempotencyKeyReused
 from runcord.ledger.transaction import Plan, Transaction
 from runcord.ledger.view import Change, Statement
 from runcord.run import events as e
-from runcord.run.state import Run
 from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/commands.sql")
@@ -56,8 +55,7 @@ def find(tx: Transaction, job_id: str, key: str, fingerprint: str) -> str | None
     holder = _holders(tx, job_id).get((job_id, key))
     if holder is None or holder.expires_at <= tx.at:
         return None
-    run = tx.state(holder.run_id)
-    if isinstance(run, Run) and run.idempotency_key != key:  # reset, perhaps by this very transaction
+    if _was_reset(tx, holder.run_id, key):
         return None
     if holder.fingerprint != fingerprint:
         raise IdempotencyKeyReused(
@@ -65,6 +63,17 @@ def find(tx: Transaction, job_id: str, key: str, fingerprint: str) -> str | None
             "send the same request, or another key"
         )
     return holder.run_id
+
+
+def _was_reset(tx: Transaction, run_id: str, key: str) -> bool:
+    """Return whether this very transaction has freed the key: the row is there still."""
+    for recorded in reversed(tx.recorded(run_id)):
+        event = recorded.event
+        if isinstance(event, e.IdempotencyReset) and event.idempotency_key == key:
+            return True
+        if isinstance(event, e.Triggered | e.Debounced | e.Batched) and event.idempotency_key == key:
+            return False
+    return False
 
 
 def hold(tx: Transaction, job_id: str, key: str, holder: KeyHolder) -> None:
@@ -96,21 +105,23 @@ class IdempotencyKeys:
     def save(self, project_id: str, changes: Sequence[Change]) -> Iterator[Statement]:
         """Return the statements that remember new holders and forget those that were reset."""
         held: dict[_Key, tuple[str, str, str, str, datetime]] = {}
-        freed: list[tuple[str, str, str]] = []
+        freed: dict[_Key, tuple[str, str, str]] = {}
         for change in changes:
             for recorded in change.recorded:
                 event = recorded.event
-                if isinstance(event, e.Triggered) and event.idempotency_key is not None:
+                if isinstance(event, e.Triggered | e.Debounced | e.Batched) and event.idempotency_key is not None:
                     assert event.idempotency_fingerprint is not None and event.idempotency_expires_at is not None
-                    held[event.job_id, event.idempotency_key] = (
-                        event.job_id,
-                        event.idempotency_key,
+                    key = (change.after.job_id, event.idempotency_key)
+                    freed.pop(key, None)
+                    held[key] = (
+                        *key,
                         change.stream_id,
                         event.idempotency_fingerprint,
                         event.idempotency_expires_at,
                     )
                 elif isinstance(event, e.IdempotencyReset):
-                    freed.append((change.after.job_id, event.idempotency_key, change.stream_id))
+                    key = (change.after.job_id, event.idempotency_key)
+                    freed[key] = (*key, change.stream_id)
         if held:
             names = ("job_ids", "keys", "run_ids", "fingerprints", "expires_ats")
             columns = zip(*held.values(), strict=True)
@@ -119,7 +130,7 @@ class IdempotencyKeys:
                 {"project_id": project_id, **{name: list(c) for name, c in zip(names, columns, strict=True)}},
             )
         if freed:
-            job_ids, keys, run_ids = (list(column) for column in zip(*freed, strict=True))
+            job_ids, keys, run_ids = (list(column) for column in zip(*freed.values(), strict=True))
             yield (
                 SQL["forget_idempotency_keys"],
                 {"project_id": project_id, "job_ids": job_ids, "keys": keys, "run_ids": run_ids},

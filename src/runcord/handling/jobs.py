@@ -10,6 +10,7 @@ from runcord.handling.consequence import SQL
 from runcord.handling.dependency_graph import graph_of, note
 from runcord.handling.schema import check_schema
 from runcord.job import commands as c
+from runcord.job.controls import check_controls
 from runcord.job.decide import decide
 from runcord.job.state import Job
 from runcord.ledger.transaction import Context, Plan, Transaction
@@ -35,7 +36,7 @@ class CommandJob:
 
         Raises:
             JobSlugTaken, JobHasActiveRuns, JobIsDependedOn, JobNotFound: refused.
-            Invalid: a schema cannot be used.
+            Invalid: a schema cannot be used, or settings do not go together.
         """
         job = tx.state(self.job_id)
         events = decide(self.command, job)
@@ -52,6 +53,11 @@ class CommandJob:
         after: Job = tx.record(self.job_id, *events)
         if after.deleted and after.dependencies:
             note(tx, after)
+        match self.command:
+            case c.CreateJob(settings=given) | c.UpdateJob(changes=given):
+                check_controls(after, given)
+            case _:
+                pass
         return after
 
 

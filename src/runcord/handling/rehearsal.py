@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from runcord.handling.admission import refuse_own_course
 from runcord.handling.schema import problems_of
 from runcord.handling.trigger import TriggerRequest, require_enabled, triggered
+from runcord.job.controls import window_of
 from runcord.job.state import Job
 from runcord.run.deadline import later
 
@@ -16,6 +18,8 @@ class Rehearsal:
     due_at: datetime | None
     expires_at: datetime | None
     problems: list[str]
+    warnings: list[str]
+    """What the request says to no effect."""
 
 
 def rehearse(job: Job, request: TriggerRequest, at: datetime, actor: str) -> Rehearsal:
@@ -26,9 +30,20 @@ def rehearse(job: Job, request: TriggerRequest, at: datetime, actor: str) -> Reh
     """
     require_enabled(job)
     facts = triggered(job, request, at, "manual", actor)
-    schema = job.settings.payload_schema
+    settings = job.settings
+    kind = window_of(settings)
+    due_at = facts.due_at
+    if kind is not None:
+        refuse_own_course(facts, kind)
+        due_at = later(at, settings.debounce_window_secs or settings.batch_window_secs or 0)
+    schema = settings.payload_schema
     return Rehearsal(
-        due_at=facts.due_at,
-        expires_at=None if facts.ttl_secs is None else later(facts.due_at or at, facts.ttl_secs),
+        due_at=due_at,
+        expires_at=None if facts.ttl_secs is None else later(due_at or at, facts.ttl_secs),
         problems=[] if schema is None else problems_of(schema, request.payload),
+        warnings=[
+            f"{other}_key has no effect: the job has no {other}_window_secs"
+            for other in ("debounce", "batch")
+            if other != kind and request.keys is not None and request.keys.of(other)
+        ],
     )

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from runcord.errors import Invalid, JobDisabled, JobNotFound, RunNotFound
 from runcord.handling import dependencies, idempotency
+from runcord.handling.admission import Fate, Foresight, Keys, admit, is_plain, read_ahead
+from runcord.handling.rate import Turn
 from runcord.handling.schema import check_payload
 from runcord.job.state import Job
 from runcord.ledger.transaction import Context, Plan, Transaction
@@ -15,6 +17,8 @@ from runcord.run.build import build
 from runcord.run.decide import MAX_TAGS
 from runcord.run.retry import RetryPolicy
 from runcord.run.state import Run
+
+_NOTHING = Foresight()
 
 
 class TriggerRequest(NamedTuple):
@@ -35,14 +39,17 @@ class TriggerRequest(NamedTuple):
     parent_run_id: str | None = None
     overrides: Mapping[str, Any] | None = None
     debug_mode: bool = False
+    keys: Keys | None = None
+    """Of the job's debounce or batch window; None has the trigger not gathered by one."""
 
 
 class Triggering(NamedTuple):
-    """The run that a request made, or found by its idempotency key. A found run's payload has to be read."""
+    """The run that answers for a request. One that was there before has a payload that has to be read."""
 
     run: Run
     idempotency_hit: bool
     payload: Any = None
+    fate: Fate = "triggered"
 
 
 class TriggerRuns(NamedTuple):
@@ -55,6 +62,7 @@ class TriggerRuns(NamedTuple):
     batch_id: str | None = None
     slug: str | None = None
     """The slug under which the caller found the job: it must be the job's still."""
+    foresight: Foresight = Foresight()
 
     @property
     def weight(self) -> int:
@@ -67,11 +75,15 @@ class TriggerRuns(NamedTuple):
         plan.need(*(r.parent_run_id for r in self.requests if r.parent_run_id is not None))
         keys = [r.idempotency_key for r in self.requests if r.idempotency_key is not None]
         idempotency.prepare(plan, self.job_id, keys)
+        if self.foresight != _NOTHING:
+            for request in self.requests:
+                read_ahead(plan, self.job_id, self.foresight, request.keys, request.payload)
 
     def handle(self, tx: Transaction) -> list[Triggering]:
-        """Find what was triggered before, check every other request, then record the runs.
+        """Find what was triggered before, check every other request, then record what becomes of it.
 
         A request that is repeated finds its run though the job has been disabled, or its schema tightened, since.
+        What somebody triggers is subject to the job's settings about that (`admission`); schedules have their own pace.
         """
         job = there_is(tx, self.job_id, self.slug)
         new = [request for request in self.requests if self._found(tx, request) is None]
@@ -84,23 +96,29 @@ class TriggerRuns(NamedTuple):
                 raise RunNotFound(f"{where}the parent run {request.parent_run_id!r} is not in this project")
         if job.dependencies:
             dependencies.expect(tx, job, [dependencies.match_of(r.idempotency_key, r.payload) for r in new])
-        return [self._trigger(tx, job, request) for request in self.requests]
+        turn = None if self.triggered_by != "manual" or is_plain(job.settings) else Turn(len(new))
+        return [self._trigger(tx, job, request, turn) for request in self.requests]
 
     def _found(self, tx: Transaction, request: TriggerRequest) -> str | None:
         key = request.idempotency_key
         return None if key is None else idempotency.find(tx, self.job_id, key, request.fingerprint)
 
-    def _trigger(self, tx: Transaction, job: Job, request: TriggerRequest) -> Triggering:
+    def _trigger(self, tx: Transaction, job: Job, request: TriggerRequest, turn: Turn | None) -> Triggering:
         found = self._found(tx, request)
         if found is not None:
             return Triggering(tx.state(found), idempotency_hit=True)
         facts = triggered(job, request, tx.at, self.triggered_by, self.context.actor, self.batch_id)
-        run = begin(tx, job, request.run_id, facts)
-        if request.idempotency_key is not None:
+        run: Run
+        fate: Fate = "triggered"
+        if turn is None:
+            run = begin(tx, job, request.run_id, facts)
+        else:
+            run, fate = admit(tx, job, facts, request.keys, turn, lambda facts: begin(tx, job, request.run_id, facts))
+        if request.idempotency_key is not None and fate != "deduplicated":
             assert facts.idempotency_expires_at is not None
             holder = idempotency.KeyHolder(run.run_id, request.fingerprint, facts.idempotency_expires_at)
             idempotency.hold(tx, job.job_id, request.idempotency_key, holder)
-        return Triggering(run, idempotency_hit=False, payload=request.payload)
+        return Triggering(run, idempotency_hit=False, payload=request.payload, fate=fate)
 
 
 def there_is(tx: Transaction, job_id: str, slug: str | None = None) -> Job:

@@ -17,6 +17,7 @@ from runcord.dispatch.delivery import Carrier
 from runcord.dispatch.dispatcher import Dispatcher
 from runcord.dispatch.exchange import Line
 from runcord.errors import Unavailable
+from runcord.handling.admissions import Admissions
 from runcord.handling.dependencies import DependencyWaits
 from runcord.handling.event_waits import EventWaits
 from runcord.handling.idempotency import IdempotencyKeys
@@ -123,7 +124,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
     committer = Committer(
         dsn,
         views=(RunView(), JobView(), KeyView()),
-        projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits()),
+        projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions()),
         writers=settings.writers,
         on_commit=committed,
     )

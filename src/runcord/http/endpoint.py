@@ -98,7 +98,7 @@ def stream(blocks: Blocks, operation: Operation, call: Call) -> Response:
 
 def refuse(error: RuncordError, request_id: str, status: int) -> Response:
     """Return the response for an error."""
-    headers = {**SECURITY_HEADERS, "X-Request-ID": request_id, **problem_headers(status)}
+    headers = {**SECURITY_HEADERS, "X-Request-ID": request_id, **problem_headers(status, error)}
     return Response(dump(problem(error, request_id, status)), status, headers, _JSON)
 
 

@@ -53,8 +53,8 @@ _ERRORS = {
     409: "The present state does not allow this; nothing was changed.",
     413: "The body is larger than allowed.",
     422: "The request is well-formed but contradicts an earlier one, or what the job promises.",
+    429: "A limit on the rate is reached; `Retry-After` says when to come again.",
     500: "Something went wrong on our side.",
-    429: "There is too much of this at once; try again a little later.",
     503: "The server cannot do this just now; try again shortly.",
 }
 
@@ -252,7 +252,7 @@ def statuses_of_errors(operation: Operation) -> list[int]:
         found |= set(refusal.values()) if isinstance(refusal, Mapping) else {refusal or 409}
     if operation.body is not None:
         found.add(413)
-    if operation.is_stream:
+    if operation.is_stream or operation.may_limit:
         found.add(429)
     return sorted(found)
 
@@ -272,15 +272,20 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Response | 
     problem = {"application/json": MediaType(schema=schemas.of(Problem, "serialization"))}
     for status in statuses_of_errors(operation):
         if status not in answers:
-            responses[str(status)] = Response(description=_ERRORS[status], headers=_headers(), content=problem)
+            headers = _headers(is_limit=status == 429)
+            responses[str(status)] = Response(description=_ERRORS[status], headers=headers, content=problem)
     return responses
 
 
-def _headers(*, is_list: bool = False) -> dict[str, Header | Reference]:
+def _headers(*, is_list: bool = False, is_limit: bool = False) -> dict[str, Header | Reference]:
     texts = {"X-Request-ID": "The request's id: the caller's own, or a new one."}
     if is_list:
         texts["X-Next-Cursor"] = "The cursor of the next page; absent on the last one."
         texts["Link"] = 'The next page, `rel="next"`; absent on the last one.'
+    if is_limit:
+        texts["Retry-After"] = "In how many seconds to come again."
+        texts["X-RateLimit-Limit"] = "How many are taken in the span of the limit."
+        texts["X-RateLimit-Remaining"] = "How many of them are left now."
     return {
         name: Header.model_validate({"description": text, "schema": {"type": "string"}}) for name, text in texts.items()
     }

@@ -144,6 +144,8 @@ class Operation:
     """Further statuses and the models of their bodies, None for no body; those of errors need no mention."""
     refusal_status: int | Mapping[str, int] | None = None
     """The HTTP status for an illegal transition where the dialect's is not 409: one, or by the run's status."""
+    may_limit: bool = False
+    """Whether it may be refused because of a limit on its rate."""
     body_limit_factor: int = 1
     """How many times the usual size a body may have: for calls about many runs."""
 

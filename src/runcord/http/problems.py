@@ -4,6 +4,7 @@
 `detail` are the members of RFC 9457. An error of ours shows nothing of its inside.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -57,8 +58,15 @@ def problem_body(
     return body
 
 
-def problem_headers(status: int) -> Mapping[str, str]:
-    """Return the headers that go with an error's status."""
+def problem_headers(status: int, error: errors.RuncordError | None = None) -> Mapping[str, str]:
+    """Return the headers that go with an error, or at least with its status."""
+    if isinstance(error, errors.RateLimited) and error.limit is not None:
+        return {
+            # Whole seconds, and never too early.
+            "Retry-After": str(max(1, math.ceil(error.retry_after_secs))),
+            "X-RateLimit-Limit": str(error.limit),
+            "X-RateLimit-Remaining": str(error.remaining),
+        }
     match status:
         case 401:
             return {"WWW-Authenticate": "Bearer"}

@@ -3,6 +3,7 @@
 from runcord.errors import Conflict, DependencyExists, DependencyNotFound, Invalid, JobNotFound
 from runcord.job import commands as c
 from runcord.job import events as e
+from runcord.job.controls import BOTH_HOLD_BACK, window_of
 from runcord.job.state import Job
 
 MAX_DEPENDENCIES = 100
@@ -35,6 +36,8 @@ def decide(command: c.Command, job: Job | None) -> tuple[e.Event, ...]:
                 raise Invalid("a job cannot depend on itself")
             if any(known.depends_on_job_id == command.depends_on_job_id for known in job.dependencies):
                 raise DependencyExists
+            if window_of(job.settings) is not None:
+                raise Invalid(BOTH_HOLD_BACK)
             if len(job.dependencies) >= MAX_DEPENDENCIES:
                 raise Invalid(f"a job depends on at most {MAX_DEPENDENCIES} others")
             return (

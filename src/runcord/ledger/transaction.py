@@ -167,6 +167,10 @@ class Transaction:
         stream = self._streams.get(stream_id)
         return () if stream is None else stream.recorded
 
+    def asked(self, key: Hashable) -> bool:
+        """Return whether somebody has asked the question of that key."""
+        return key in self._answers
+
     def answer(self, key: Hashable) -> list[Row]:
         """Return the rows that the question of that key brought."""
         return self._answers[key]

@@ -13,6 +13,7 @@ from runcord.ledger.upcasts import UPCASTS
 from runcord.recorded import Recorded
 from runcord.run import events as e
 from runcord.run.evolve import evolve
+from runcord.run.payload import PAYLOAD_EVENTS, payload_after
 from runcord.run.state import Run
 from runcord.run.status import Status
 from runcord.sql import load
@@ -63,7 +64,10 @@ async def documents(read: Read, project_id: str, run: Run) -> Documents:
     given = await _event(read, project_id, run.run_id, run.payload_version)
     # Nothing follows a completion, so it is the last event that can be.
     ended = await _last_completion(read, project_id, run) if run.status == Status.COMPLETED else None
-    payload = given.payload if isinstance(given, e.Triggered | e.Rescheduled) else None
+    if isinstance(given, e.Batched):
+        payload = await _gathered(read, project_id, run)
+    else:
+        payload = None if given is None else payload_after(None, (given,))
     result = None if ended is None else ended.result
     return Documents(_document(payload), _document(result))
 
@@ -99,6 +103,18 @@ async def whole_history(
 async def _event(read: Read, project_id: str, run_id: str, version: int) -> e.Event | None:
     found = await history(read, project_id, run_id, after=version - 1, until=version, limit=1)
     return found[0].event if found else None
+
+
+async def _gathered(read: Read, project_id: str, run: Run) -> Any:
+    """Return the payload that several triggers have put together, up to the one that was the last for `run`."""
+    events: list[e.Event] = []
+    after = 0
+    while page := await events_of_types(read, project_id, run.run_id, PAYLOAD_EVENTS, after=after):
+        events += [recorded.event for recorded in page if recorded.version <= run.payload_version]
+        after = page[-1].version
+        if after >= run.payload_version:
+            break
+    return payload_after(None, events)
 
 
 async def _last_completion(read: Read, project_id: str, run: Run) -> e.Completed | None:

@@ -32,6 +32,13 @@ log = structlog.get_logger(__name__)
 
 SQL = load("runcord.sql", "queries/queue.sql")
 CHUNKS_SQL = load("runcord.sql", "queries/chunks.sql")
+ADMISSION = load("runcord.sql", "queries/admission.sql")
+
+EXPIRED = (
+    SQL["forget_expired_idempotency_keys"],
+    ADMISSION["forget_expired_payloads"],
+    ADMISSION["forget_expired_counts"],
+)
 
 SCHEDULER = Context(actor="system:scheduler")
 
@@ -225,9 +232,10 @@ class Scheduler:
         return any(isinstance(outcome, int) and outcome > 0 for outcome in outcomes)
 
     async def sweep(self) -> None:
-        """Remove idempotency keys whose life is over, which nobody finds any more, and chunks that are too old."""
+        """Remove what has no effect any more: keys, payloads and counts whose time is over, chunks that are too old."""
         async with self._pool.connection() as conn:
-            await conn.execute(SQL["forget_expired_idempotency_keys"])
+            for statement in EXPIRED:
+                await conn.execute(statement)
             removed = SWEEP_PAGE
             while removed == SWEEP_PAGE:
                 params = {"keep_secs": self._keep_chunks_secs, "limit": SWEEP_PAGE}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from runcord.run.events import Endpoint, Failure, Json, Triggered
+from runcord.run.events import Batched, Debounced, Endpoint, Failure, Json, Triggered
 from runcord.run.trace import ExecutionTrace
 
 
@@ -28,6 +28,21 @@ class Trigger:
     """Make the run."""
 
     facts: Triggered
+
+
+@dataclass(frozen=True)
+class Debounce:
+    """Take the place of the trigger before, and put the run off again."""
+
+    facts: Debounced
+
+
+@dataclass(frozen=True)
+class AddToBatch:
+    """Add a payload to the run's. The batch is full, and due, with `max_size` of them; None sets no such limit."""
+
+    facts: Batched
+    max_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -397,4 +412,7 @@ OperatorCommand = (
 TimerCommand = Enqueue | Expire | Crash | TimeOut | EndWait | MeetDependencies | ChildEnded | FailSystem
 """What the passing of time, or another run, makes of the run."""
 
-Command = Trigger | Dequeue | WorkerCommand | OperatorCommand | TimerCommand
+GatherCommand = Debounce | AddToBatch
+"""What a trigger does to a run that gathers triggers of its key."""
+
+Command = Trigger | GatherCommand | Dequeue | WorkerCommand | OperatorCommand | TimerCommand

@@ -19,6 +19,8 @@ from runcord.run.trace import whole_ms
 MAX_LINEAGE_DEPTH = 10
 MAX_TAGS = 20
 MAX_METADATA_KEYS = 256
+MAX_BATCH_BYTES = 1024 * 1024
+"""A batch of so many bytes of payloads is full, whatever it may hold by number."""
 
 _WORKING = frozenset({Status.EXECUTING, Status.WAITING})
 
@@ -42,6 +44,8 @@ def decide(command: c.Command, run: Run | None, at: datetime) -> Events:
     match command:
         case c.Dequeue():
             return _dequeue(command, run, at)
+        case c.Debounce() | c.AddToBatch():
+            return _gather(command, run, at)
         case (
             c.Cancel()
             | c.Pause()
@@ -87,6 +91,36 @@ def _dequeue(command: c.Dequeue, run: Run, at: datetime) -> Events:
         raise _refused(run, "be dequeued", "it must be queued and due")
     taken = e.Dequeued(command.worker_id, run.attempt, run.fence + 1, command.lease_secs)
     return (taken, e.Attempted(run.attempt)) if command.start else (taken,)
+
+
+# --- what further triggers do -------------------------------------------------------------------------
+
+
+def is_open(run: Run, kind: e.WindowKind, key: str, at: datetime) -> bool:
+    """Return whether the run gathers triggers of that kind and key at `at`: until it is due, fired or not."""
+    window = run.window
+    if window is None or run.status is not Status.DELAYED or run.due_at <= at:
+        return False
+    return (window.kind, window.key) == (kind, key)
+
+
+def is_full(size: int, payload_bytes: int, max_size: int | None) -> bool:
+    """Return whether a batch of `size` payloads takes no more."""
+    return (max_size is not None and size >= max_size) or payload_bytes >= MAX_BATCH_BYTES
+
+
+def _gather(command: c.GatherCommand, run: Run, at: datetime) -> Events:
+    kind: e.WindowKind = "debounce" if isinstance(command, c.Debounce) else "batch"
+    facts, window = command.facts, run.window
+    if window is None or not is_open(run, kind, facts.admission.key, at):
+        raise _refused(run, "gather triggers", f"it is in no open {kind} window of that key")
+    if isinstance(command, c.Debounce):
+        return (command.facts,)
+    batched = command.facts
+    _limit({**(run.tags or {}), **(batched.tags or {})}, MAX_TAGS, "tags")
+    _limit({**(run.metadata or {}), **(batched.metadata or {})}, MAX_METADATA_KEYS, "metadata keys")
+    full = is_full(window.size + 1, window.bytes + batched.admission.payload_bytes, command.max_size)
+    return (replace(batched, full=full),)
 
 
 # --- what a worker says -------------------------------------------------------------------------------

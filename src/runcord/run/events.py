@@ -21,6 +21,7 @@ WaitKind = Literal["worker", "event", "child", "dependency"]
 Endpoint = Literal["primary", "fallback"]
 Match = Literal["any", "idempotency_key", "dependency_key"]
 """Which runs of the jobs that a job depends on count for one of its runs: those with the same key, or any."""
+WindowKind = Literal["debounce", "batch"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,23 @@ class Hold:
 
     match: Match
     key: str = ""
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What a trigger left behind for those that come after it, by the settings that its job had then.
+
+    With a `window` the run gathers further triggers of that kind and `key` until it is due. The same payload finds
+    the run until `dedup_until`. The trigger counts against its job's rate limit for `rate_window_secs`.
+    """
+
+    window: WindowKind | None = None
+    key: str = ""
+    payload_bytes: int = 0
+    """The size of the payload as JSON, in a window that adds payloads up."""
+    payload_hash: str | None = None
+    dedup_until: datetime | None = None
+    rate_window_secs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +91,50 @@ class Triggered:
     overrides: Mapping[str, Json] | None = None
     created_by: str | None = None
     hold: Hold | None = None
+    admission: Admission | None = None
+
+
+@dataclass(frozen=True)
+class Debounced:
+    """A later trigger of the same debounce key took the place of the one before; the run is put off again."""
+
+    TYPE: ClassVar[str] = "run.debounced.v1"
+    due_at: datetime
+    job_version: int
+    policy: RetryPolicy
+    admission: Admission
+    queue: str = "default"
+    payload: Json = None
+    priority: int = 0
+    ttl_secs: Seconds | None = None
+    tags: Mapping[str, str] | None = None
+    metadata: Mapping[str, str] | None = None
+    concurrency_key: str | None = None
+    idempotency_key: str | None = None
+    idempotency_fingerprint: str | None = None
+    idempotency_expires_at: datetime | None = None
+    debug_mode: bool = False
+    overrides: Mapping[str, Json] | None = None
+    created_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Batched:
+    """A later trigger of the same batch key was added to the run: its payload became the last of the run's items.
+
+    Tags and metadata are merged into the run's, the higher priority counts. A full batch is due at once.
+    """
+
+    TYPE: ClassVar[str] = "run.batched.v1"
+    admission: Admission
+    payload: Json = None
+    full: bool = False
+    priority: int = 0
+    tags: Mapping[str, str] | None = None
+    metadata: Mapping[str, str] | None = None
+    idempotency_key: str | None = None
+    idempotency_fingerprint: str | None = None
+    idempotency_expires_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -436,6 +498,8 @@ class DebugSet:
 
 Event = (
     Triggered
+    | Debounced
+    | Batched
     | Enqueued
     | Dequeued
     | Attempted

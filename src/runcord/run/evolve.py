@@ -5,6 +5,7 @@ nothing, and an event that a later `decide` would not allow any more still folds
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +13,13 @@ from runcord.recorded import Recorded
 from runcord.run import events as e
 from runcord.run.build import build
 from runcord.run.deadline import later
-from runcord.run.state import Run, Wait
+from runcord.run.state import Run, Wait, Window
 from runcord.run.status import Status
 
 STATUS_EVENTS = (
     e.Triggered,
+    e.Debounced,
+    e.Batched,
     e.Enqueued,
     e.Dequeued,
     e.Attempted,
@@ -78,6 +81,22 @@ _THEN = (
 )
 """What a run has from its trigger, under the same names."""
 
+_TAKEN_OVER = (
+    "job_version",
+    "policy",
+    "queue",
+    "created_by",
+    "priority",
+    "ttl_secs",
+    "tags",
+    "metadata",
+    "overrides",
+    "concurrency_key",
+    "idempotency_key",
+    "debug_mode",
+)
+"""What a run has from the last trigger that was debounced."""
+
 
 def _born(event: e.Triggered, recorded: Recorded[e.Event]) -> Run:
     at = recorded.at
@@ -103,6 +122,11 @@ def _born(event: e.Triggered, recorded: Recorded[e.Event]) -> Run:
         )
     if recorded.version != 1:
         members["payload_version"] = recorded.version
+    admission = event.admission
+    if admission is not None and admission.window is not None:
+        members["window"] = Window(admission.window, admission.key, bytes=admission.payload_bytes)
+        if admission.window == "debounce" and admission.payload_hash is not None:
+            members["debounced_hash"] = admission.payload_hash
     return build(Run, members)
 
 
@@ -144,7 +168,11 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
         case e.Tagged():
             return {"tags": {**(run.tags or {}), **event.tags}}
         case e.Enqueued():
-            return {"status": Status.QUEUED}
+            return {"status": Status.QUEUED, "window": None}
+        case e.Debounced():
+            return _debounced(run, event, recorded)
+        case e.Batched():
+            return _batched(run, event, recorded)
         case e.JobVersionResolved():
             return {"job_version": event.job_version, "policy": event.policy}
         case e.Retried():
@@ -190,6 +218,7 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
                 "scheduled_at": event.due_at,
                 "next_retry_at": None,
                 "expires_at": _later(due_at, run.ttl_secs),
+                "window": None,
             }
         case e.DeadLettered():
             return _ended(Status.DEAD_LETTER, at) | {"error": event.error}
@@ -202,9 +231,9 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
         case e.SystemFailed():
             return _ended(Status.SYSTEM_FAILED, at) | {"error": event.error}
         case e.Expired():
-            return _ended(Status.EXPIRED, at) | {"error": e.Failure("run expired")}
+            return _ended(Status.EXPIRED, at) | {"error": e.Failure("run expired"), "window": None}
         case e.Canceled():
-            return _ended(Status.CANCELED, at) | {"error": e.Failure(event.reason)}
+            return _ended(Status.CANCELED, at) | {"error": e.Failure(event.reason), "window": None}
         case e.DeadLetterReplayed():
             return _queued(at) | {
                 "attempt": 1,
@@ -226,6 +255,38 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
             return {"debug_mode": event.debug_mode}
         case e.Triggered():
             return {}
+
+
+def _debounced(run: Run, event: e.Debounced, recorded: Recorded[e.Event]) -> dict[str, Any]:
+    due_at = max(event.due_at, recorded.at)
+    window = run.window or Window("debounce", event.admission.key, size=0)
+    return {name: getattr(event, name) for name in _TAKEN_OVER} | {
+        "status": Status.DELAYED if due_at > recorded.at else Status.QUEUED,
+        "due_at": due_at,
+        "scheduled_at": event.due_at,
+        "expires_at": _later(due_at, event.ttl_secs),
+        "payload_version": recorded.version,
+        "debounced_hash": event.admission.payload_hash,
+        "window": replace(window, size=window.size + 1) if due_at > recorded.at else None,
+    }
+
+
+def _batched(run: Run, event: e.Batched, recorded: Recorded[e.Event]) -> dict[str, Any]:
+    changes: dict[str, Any] = {
+        "priority": max(run.priority, event.priority),
+        "payload_version": recorded.version,
+    }
+    if event.tags:
+        changes["tags"] = {**(run.tags or {}), **event.tags}
+    if event.metadata:
+        changes["metadata"] = {**(run.metadata or {}), **event.metadata}
+    if event.full:
+        at = recorded.at
+        expires_at = _later(at, run.ttl_secs)
+        return changes | {"status": Status.QUEUED, "due_at": at, "expires_at": expires_at, "window": None}
+    window = run.window or Window("batch", event.admission.key, size=0)
+    size, payload_bytes = window.size + 1, window.bytes + event.admission.payload_bytes
+    return changes | {"status": Status.DELAYED, "window": replace(window, size=size, bytes=payload_bytes)}
 
 
 def _queued(due_at: datetime) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from runcord.run.build import altered
-from runcord.run.events import Failure, Match, WaitKind
+from runcord.run.events import Failure, Match, WaitKind, WindowKind
 from runcord.run.retry import RetryPolicy, Seconds
 from runcord.run.status import FINISHED, SLOT_HOLDING, TERMINAL, Status
 from runcord.run.trace import ExecutionTrace, whole_ms
@@ -29,6 +29,18 @@ class Wait:
     reason: str | None = None
     match: Match | None = None
     match_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """What gathers triggers in a delayed run: those of one key, until the run is due."""
+
+    kind: WindowKind
+    key: str
+    size: int = 1
+    """How many triggers it has gathered."""
+    bytes: int = 0
+    """The size of their payloads, where they add up."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,11 @@ class Run:
     output_type: str | None = None
     trace: ExecutionTrace | None = None
     """How long the steps of the last push took, as measured then."""
+    window: Window | None = None
+    """Open for further triggers while the run is delayed and not due."""
+    debounced_hash: str | None = None
+    """Of the payload of the last trigger, if it was debounced and its job tells payloads apart: the earlier ones count
+    for nothing."""
 
     @property
     def is_terminal(self) -> bool:

@@ -19,6 +19,9 @@
 --   run_chunks        the chunks themselves: not a part of the record, and removed when they are old
 --   upstream_endings  how runs of the jobs that others depend on ended last
 --   dependency_waits  which runs are held back until dependencies of their job are met
+--   trigger_windows   which delayed run gathers the triggers of a debounce or batch key
+--   recent_payloads   which run answers for a payload, in jobs that make one run of the same payload for a while
+--   trigger_counts    how many triggers were let in and when, in jobs with a rate limit
 --   server_secrets    not a project's: what this installation signs run tokens with
 
 create table projects (
@@ -246,6 +249,37 @@ create table dependency_waits (
     primary key (project_id, job_id, match, key, run_id)
 );
 create index dependency_waits_released on dependency_waits (released_at) where released_at is not null;
+
+create table trigger_windows (
+    project_id text collate "C" not null,
+    job_id text collate "C" not null,
+    kind text collate "C" not null,
+    key text collate "C" not null,
+    run_id text collate "C" not null,
+    primary key (project_id, job_id, kind, key)
+);
+
+create table recent_payloads (
+    project_id text collate "C" not null,
+    job_id text collate "C" not null,
+    payload_hash text collate "C" not null,
+    run_id text collate "C" not null,
+    expires_at timestamptz not null,
+    primary key (project_id, job_id, payload_hash)
+);
+create index recent_payloads_expiry on recent_payloads (expires_at);
+
+-- One row for the triggers of a job that were let in at one time; `total` counts them from the oldest row on.
+create table trigger_counts (
+    project_id text collate "C" not null,
+    job_id text collate "C" not null,
+    triggered_at timestamptz not null,
+    count integer not null,
+    total bigint not null,
+    expires_at timestamptz not null,
+    primary key (project_id, job_id, triggered_at)
+);
+create index trigger_counts_expiry on trigger_counts (expires_at);
 
 -- The time of the ledgers. A session may set `runcord.now` to run at another time: tests do.
 create function ledger_now() returns timestamptz

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from runcord.clock import utc_now
+from runcord.handling.admissions import Admissions
 from runcord.handling.dependencies import DependencyWaits
 from runcord.handling.event_waits import EventWaits
 from runcord.handling.idempotency import IdempotencyKeys
@@ -44,7 +45,7 @@ def open_committer(
     committer = Committer(
         dsn,
         views=(RunView(), JobView(), KeyView()),
-        projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits()),
+        projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions()),
         writers=writers,
         on_commit=on_commit,
     )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from runcord.handling.admissions import Admissions
 from runcord.handling.dependencies import DependencyWaits
 from runcord.handling.event_waits import EventWaits
 from runcord.handling.idempotency import IdempotencyKeys
@@ -92,7 +93,7 @@ def open_committer(dsn: str, *, events_only: bool = False) -> Iterator[Committer
     committer = Committer(
         dsn,
         views=(EventsOnly(),) if events_only else (RunView(), JobView()),
-        projections=() if events_only else (Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits()),
+        projections=() if events_only else (Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions()),
         writers=Settings.model_fields["writers"].default,
     )
     committer.start()

@@ -6,8 +6,8 @@ from typing import Any, Unpack
 
 from runcord.client._sync.connection import Connection
 from runcord.client._sync.pager import Pager
-from runcord.client.models import Batch, Job, TriggeredRun
-from runcord.client.options import JobFields, TriggerItem, TriggerOptions, trigger_body
+from runcord.client.models import Batch, Job, Rehearsal, TriggeredRun
+from runcord.client.options import JobFields, SingleTriggerOptions, TriggerItem, trigger_body
 from runcord.client.request import Request, given, path
 
 
@@ -46,22 +46,29 @@ class Jobs:
         """Delete the job. Raises ConflictError while it has runs that have not ended."""
         self._connection.send(Request("DELETE", path("v1", "jobs", job), object))
 
-    def trigger(self, job: str, payload: Any = None, **options: Unpack[TriggerOptions]) -> TriggeredRun:
-        """Make a run of the job.
+    def trigger(self, job: str, payload: Any = None, **options: Unpack[SingleTriggerOptions]) -> TriggeredRun:
+        """Make a run of the job, or what its settings make of a trigger: see `TriggeredRun`.
 
         With an `idempotency_key` the call is repeated when its answer was lost: the same key and payload return
         the first run, with `idempotency_hit`; the same key with another payload raises UnprocessableError.
-        Without a key a lost answer raises TransportError, and the run may or may not exist.
+        Without a key a lost answer raises TransportError, and the run may or may not exist. Above the job's rate
+        limit RateLimitedError is raised, if waiting for `retry_after` would take too long.
         """
-        item: TriggerItem = {**options, "payload": payload}
         return self._connection.send(
             Request(
                 "POST",
                 path("v1", "jobs", job, "trigger"),
                 TriggeredRun,
-                body=given(**trigger_body(item)),
+                body=given(**trigger_body({**options, "payload": payload})),
                 repeatable="idempotency_key" in options,
             )
+        )
+
+    def rehearse(self, job: str, payload: Any = None, **options: Unpack[SingleTriggerOptions]) -> Rehearsal:
+        """Return what a trigger would do, without doing it."""
+        body = given(**trigger_body({**options, "payload": payload}), dry_run=True)
+        return self._connection.send(
+            Request("POST", path("v1", "jobs", job, "trigger"), Rehearsal, body=body, repeatable=True)
         )
 
     def trigger_many(self, job: str, items: Iterable[TriggerItem]) -> Batch:

@@ -125,11 +125,21 @@ class JobHealth(Document):
 
 
 class TriggeredRun(JobRun):
-    """A run, new or found by its idempotency key, with the token that speaks for it."""
+    """The run that answers for a trigger, with the token that speaks for it.
 
-    payload_hash: str
+    With `debounced` or `buffered` it waits for further triggers until `fire_at`; `run_id` is its id once more. With
+    `batch` it has just been filled. What a batch has gathered, its `payload`, is left out of these answers.
+    """
+
+    payload_hash: Annotated[str, Field(description="Of the payload that was sent, as JSON with sorted keys.")]
     run_token: str
-    idempotency_hit: bool
+    idempotency_hit: Annotated[bool, Field(description="The run was found by the idempotency key.")]
+    deduplicated: Maybe[Literal[True]] = None
+    debounced: Maybe[Literal[True]] = None
+    buffered: Maybe[Literal[True]] = None
+    batch: Maybe[Literal[True]] = None
+    fire_at: Maybe[datetime] = None
+    run_id: Maybe[str] = None
 
 
 class Validation(Document):
@@ -146,6 +156,7 @@ class Rehearsal(Document):
     payload: AnyJson
     payload_hash: str
     validation: Validation
+    validation_warnings: Maybe[list[str]] = None
     scheduled_at: Maybe[datetime] = None
     expires_at: Maybe[datetime] = None
 
@@ -157,6 +168,7 @@ class BatchItem(Document):
     status: Status
     run_token: str
     idempotency_hit: bool
+    deduplicated: Maybe[Literal[True]] = None
 
 
 class Batch(Document):

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Field, model_validator
 
 from runcord.http.models.value import (
-    INT32_MAX,
+    MAX_SECS,
+    Count,
     EmptyUrl,
     Json,
     Line,
@@ -23,6 +24,9 @@ from runcord.http.models.value import (
 from runcord.http.operation import Body
 from runcord.job.state import SECRETS
 from runcord.run.retry import MAX_DELAY_SECS
+
+WindowSecs = Annotated[int, Field(ge=0, le=MAX_SECS)]
+"""A span of whole seconds; 0 is as good as none."""
 
 MAX_NEW_JOBS = 50
 """How many jobs a batch may create."""
@@ -62,13 +66,13 @@ class _Settings(Body):
     cron: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     timezone: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     execution_window_cron: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    rate_limit_max: Positive | None = None
-    rate_limit_window_secs: Positive | None = None
-    dedup_window_secs: Annotated[int, Field(ge=0, le=INT32_MAX)] | None = None
+    rate_limit_max: Count | None = None
+    rate_limit_window_secs: WindowSecs | None = None
+    dedup_window_secs: WindowSecs | None = None
     skip_if_running: bool = False
-    debounce_window_secs: Positive | None = None
-    batch_window_secs: Positive | None = None
-    batch_max_size: Positive | None = None
+    debounce_window_secs: WindowSecs | None = None
+    batch_window_secs: WindowSecs | None = None
+    batch_max_size: Count | None = None
     execution_mode: Literal["http", "worker", "managed"] | None = None
     machine_preset: Line | None = None
     image_uri: Line | None = None
@@ -76,12 +80,6 @@ class _Settings(Body):
     webhook_url: EmptyUrl = None
     webhook_secret: Secret | None = None
     endpoint_signing_secret: Secret | None = None
-
-    @model_validator(mode="after")
-    def _window_is_one_kind(self) -> "_Settings":
-        if self.debounce_window_secs is not None and self.batch_window_secs is not None:
-            raise ValueError("give either debounce_window_secs or batch_window_secs, not both")
-        return self
 
     def given(self) -> dict[str, Any]:
         """Return the settings that the caller gave, null ones included; of secrets, whether there is one."""

@@ -166,6 +166,14 @@ class ExecutionTrace(Document):
     dispatch_ms: Annotated[int, Field(description="The whole exchange, with that before a fallback.")]
 
 
+class Window(Document):
+    """What gathers further triggers in a delayed run, and how many it has gathered."""
+
+    kind: Literal["debounce", "batch"]
+    key: str
+    size: int
+
+
 class JobRun(Document):
     """A run. Members that have nothing to say are left out."""
 
@@ -217,6 +225,7 @@ class JobRun(Document):
     checkpoint_count: Maybe[int] = None
     execution_trace: Maybe[ExecutionTrace] = None
     wait: Maybe[Wait] = None
+    window: Maybe[Window] = None
 
 
 class RunStats(Document):

@@ -16,10 +16,9 @@ from runcord.http.models.value import (
     Secs,
     Tags,
     Time,
+    WindowKey,
 )
 from runcord.http.operation import Body
-
-_NOT_YET = ("debounce_key", "batch_key")
 
 _OVERRIDES = (
     "max_attempts_override",
@@ -52,15 +51,6 @@ class TriggerItem(Body):
     retry_initial_delay_secs: Secs | None = None
     retry_max_delay_secs: Secs | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _serves_what_is_asked(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            for name in _NOT_YET:
-                if name in value:
-                    raise ValueError(f"{name} is not supported yet: leave it out")
-        return value  # pyright: ignore[reportUnknownVariableType]
-
     @model_validator(mode="after")
     def _has_one_time(self) -> "TriggerItem":
         if sum(value is not None for value in (self.scheduled_at, self.delay_secs, self.delay)) > 1:
@@ -80,9 +70,15 @@ class TriggerItem(Body):
 
 
 class TriggerBody(TriggerItem):
-    """One run to be made, or just to be checked."""
+    """One run to be made, or just to be checked.
+
+    The keys tell the triggers apart that the job's debounce or batch window gathers; a job without such a window has
+    no use for them.
+    """
 
     dry_run: bool = False
+    debounce_key: WindowKey = ""
+    batch_key: WindowKey = ""
 
 
 class BulkTriggerBody(Body):

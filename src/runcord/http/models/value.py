@@ -67,6 +67,7 @@ Secret = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 """Something that is taken and never answered."""
 IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 ConcurrencyKey = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+WindowKey = Annotated[str, StringConstraints(max_length=256)]
 StateKey = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 EventKey = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]

@@ -8,6 +8,7 @@ import orjson
 
 from runcord.clock import utc_now
 from runcord.errors import Invalid, JobNotFound
+from runcord.handling.admission import Keys, payload_hash
 from runcord.handling.rehearsal import rehearse
 from runcord.handling.trigger import Triggering, TriggerRequest, TriggerRuns
 from runcord.http.compat.strait.render import render_job, render_run
@@ -30,25 +31,52 @@ async def trigger_job(call: Call) -> Answer:
 
     The same idempotency key with the same request answers the run that it made before, with 200; with another
     request it is refused. With `dry_run` nothing is made: the answer says what would be, and whether the payload
-    fits.
+    fits. What the job's settings say of its triggers has its effect here: the same payload may find an earlier run
+    (`deduplicated`), a rate limit may refuse, a window may gather triggers (202, `debounced` or `buffered`).
     """
     body = call.body(TriggerBody)
     request = _request(call, body, _key_header(call) or body.idempotency_key)
+    request = request._replace(keys=Keys(body.debounce_key, body.batch_key))
     if body.dry_run:
         return await _rehearse(call, request)
     committed = await _execute(call, [request])
     triggering: Triggering = committed.value[0]
     run, hit = triggering.run, triggering.idempotency_hit
-    payload = await _stored_payload(call, run) if hit else _bytes(triggering.payload)
+    payload = await _payload(call, triggering)
     members = render_run(
         run,
         payload,
         project_id=call.project_id,
-        payload_hash=_payload_hash(orjson.loads(payload) if hit and payload else triggering.payload),
+        payload_hash=payload_hash(orjson.loads(payload) if hit and payload else request.payload),
         run_token=call.backend.run_tokens.sign(call.project_id, run, claimed=False),
         idempotency_hit=hit,
+        **_fate(triggering),
     )
-    return Answer(members, 200 if hit else 201, position=committed.position, version=run.version)
+    waits = triggering.fate in {"debounced", "buffered"}
+    return Answer(members, 202 if waits else 200 if hit else 201, position=committed.position, version=run.version)
+
+
+def _fate(triggering: Triggering) -> dict[str, Any]:
+    """Return what an answer says of a trigger that did not just make a run."""
+    run, fate = triggering.run, triggering.fate
+    match fate:
+        case "triggered":
+            return {}
+        case "debounced" | "buffered":
+            return {fate: True, "fire_at": run.due_at, "run_id": run.run_id}
+        case "batched":
+            return {"batch": True}
+        case "deduplicated":
+            return {fate: True}
+
+
+async def _payload(call: Call, triggering: Triggering) -> bytes | None:
+    """Return the payload to show: a batch shows none, because that would grow with every trigger."""
+    if triggering.fate in {"buffered", "batched"}:
+        return None
+    if triggering.idempotency_hit or triggering.fate == "deduplicated":
+        return await _stored_payload(call, triggering.run)
+    return None if triggering.payload is None else to_json(triggering.payload)
 
 
 async def bulk_trigger_job(call: Call) -> Answer:
@@ -73,6 +101,7 @@ async def bulk_trigger_job(call: Call) -> Answer:
             "status": one.run.status,
             "run_token": call.backend.run_tokens.sign(call.project_id, one.run, claimed=False),
             "idempotency_hit": one.idempotency_hit,
+            **_fate(one),
         }
         for one in triggerings
     ]
@@ -80,25 +109,26 @@ async def bulk_trigger_job(call: Call) -> Answer:
         "batch_id": (batches.pop() if len(batches) == 1 else None) or batch_id,
         "results": results,
         "total": len(results),
-        "created": sum(not one.idempotency_hit for one in triggerings),
+        "created": sum(not one.idempotency_hit and one.fate == "triggered" for one in triggerings),
     }
     return Answer(members, 201, position=committed.position)
 
 
 async def _execute(call: Call, requests: Sequence[TriggerRequest], batch_id: str | None = None) -> Committed:
     refs, ref = call.backend.job_refs, call.path["job_id"]
-    job_id = await refs.find(call.project_id, ref)
     try:
-        return await _trigger(call, job_id, requests, batch_id)
+        return await _trigger(call, requests, batch_id)
     except JobNotFound:
         # The slug belongs to another job by now, or to none.
         refs.forget(call.project_id, ref)
-        return await _trigger(call, await refs.find(call.project_id, ref), requests, batch_id)
+        return await _trigger(call, requests, batch_id)
 
 
-async def _trigger(call: Call, job_id: str, requests: Sequence[TriggerRequest], batch_id: str | None) -> Committed:
+async def _trigger(call: Call, requests: Sequence[TriggerRequest], batch_id: str | None) -> Committed:
     ref = call.path["job_id"]
-    handler = TriggerRuns(call.context, job_id, requests, batch_id=batch_id, slug=None if ref == job_id else ref)
+    job_id, foresight = await call.backend.job_refs.foresee(call.project_id, ref)
+    slug = None if ref == job_id else ref
+    handler = TriggerRuns(call.context, job_id, requests, batch_id=batch_id, slug=slug, foresight=foresight)
     return await call.backend.committer.execute(call.project_id, handler)
 
 
@@ -108,9 +138,11 @@ async def _rehearse(call: Call, request: TriggerRequest) -> Answer:
     members = {
         "job": render_job(job, project_id=call.project_id),
         "payload": request.payload,
-        "payload_hash": _payload_hash(request.payload),
+        "payload_hash": payload_hash(request.payload),
         "validation": {"valid": not rehearsal.problems, "problems": rehearsal.problems},
     }
+    if warnings := [*rehearsal.problems, *rehearsal.warnings]:
+        members["validation_warnings"] = warnings
     times = {"scheduled_at": rehearsal.due_at, "expires_at": rehearsal.expires_at}
     return Answer(members | {name: at for name, at in times.items() if at is not None})
 
@@ -157,16 +189,8 @@ def _fingerprint(item: TriggerItem) -> str:
     return hashlib.sha256(_sorted_json(shape)).hexdigest()
 
 
-def _payload_hash(payload: Any) -> str:
-    return hashlib.sha256(_sorted_json({} if payload is None else payload)).hexdigest()
-
-
 def _sorted_json(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
-
-
-def _bytes(payload: Any) -> bytes | None:
-    return None if payload is None else to_json(payload)
 
 
 async def _stored_payload(call: Call, run: Run) -> bytes | None:
@@ -185,7 +209,8 @@ OPERATIONS = (
         body=TriggerBody,
         status=201,
         answer=TriggeredRun,
-        other_answers={200: TriggeredRun | Rehearsal},
+        other_answers={200: TriggeredRun | Rehearsal, 202: TriggeredRun},
+        may_limit=True,
     ),
     Operation(
         "POST",
@@ -198,5 +223,6 @@ OPERATIONS = (
         status=201,
         answer=Batch,
         body_limit_factor=16,
+        may_limit=True,
     ),
 )

@@ -4,7 +4,7 @@ Of each object, some members are always there; the others are left out when they
 come as the JSON bytes that the ledger keeps and go into the answer as they are.
 
 What we add to Strait's run: `version` (the number of its last event), `updated_at`, `round`, `job_slug`, `queue`,
-`worker_id`, `wait`, `checkpoint_count`, `replay_of`, `replay_checkpoint`, `replayed_as`, `continued_as`,
+`worker_id`, `wait`, `window`, `checkpoint_count`, `replay_of`, `replay_checkpoint`, `replayed_as`, `continued_as`,
 `machine_preset`, `output_type` and `error_class`. To its job: all settings of ours, and `last_breaking_version`.
 """
 
@@ -95,6 +95,8 @@ def render_run(
         members["checkpoint_count"] = run.checkpoints
     if run.wait is not None:
         members["wait"] = _wait(run.wait)
+    if run.window is not None:
+        members["window"] = {"kind": run.window.kind, "key": run.window.key, "size": run.window.size}
     members.update({name: value for name, value in extra.items() if value is not None})
     return members
 
