@@ -12,6 +12,7 @@ from tests.admission.conftest import at_a_standing_clock, fire, move_clock
 from runcord.errors import Invalid, JobDisabled, RateLimited, RuncordError
 from runcord.handling.admission import Foresight, Keys, foresee
 from runcord.handling.descent import ReplayRun
+from runcord.handling.job_dependencies import DependOnJob
 from runcord.handling.trigger import Triggering, TriggerRequest, TriggerRuns
 from runcord.ids import new_id
 from runcord.job.state import Job
@@ -429,3 +430,16 @@ def test_a_failed_transaction_leaves_counts_and_windows_as_they_were(dsn: str) -
             assert sorted(orjson.loads(payload[0])["items"]) == [0, 1, 2, 4, 5]
 
     asyncio.run(test())
+
+
+@at_a_standing_clock
+async def test_a_job_has_either_dependencies_or_a_window(project: Project) -> None:
+    upstream, job = await project.create_job("up"), await project.create_job(debounce_window_secs=1)
+    depends = DependOnJob(CONTEXT, job.job_id, new_id("ver"), new_id("dep"), upstream.job_id, "completed")
+    with pytest.raises(Invalid, match="not both"):
+        await project.execute(depends)
+    job = await project.update_job(job, debounce_window_secs=None, rate_limit_max=1, rate_limit_window_secs=1)
+    await project.execute(depends)
+    with pytest.raises(Invalid, match="not both"):
+        await project.update_job(job, batch_window_secs=1)
+    assert (await trigger(project, job)).run.status is Status.WAITING
