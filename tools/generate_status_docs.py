@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args, get_origin
 from runcord.job import events as job_events
 from runcord.key import events as key_events
 from runcord.run import events as run_events
-from runcord.run.events import Failure
+from runcord.run.events import Admission, Failure, Hold
 from runcord.run.retry import RetryPolicy
 from runcord.run.status import FINISHED, REPLAYABLE, SLOT_HOLDING, TERMINAL, TRANSITIONS, Status
 from runcord.run.trace import ExecutionTrace
@@ -77,7 +77,7 @@ def events() -> str:
         for event in get_args(kinds):
             lines += _event(event)
     lines += ["## Shapes", ""]
-    for shape in (ExecutionTrace, Failure, RetryPolicy):
+    for shape in (Admission, ExecutionTrace, Failure, Hold, RetryPolicy):
         lines += [f"### {shape.__name__}", "", inspect.cleandoc(shape.__doc__ or ""), "", *_members(shape), ""]
     return EVENT_HEAD + "\n".join(lines).rstrip() + "\n"
 
