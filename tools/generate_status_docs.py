@@ -7,7 +7,7 @@ python tools/generate_status_docs.py --check   exit with 1 when they are not cur
 import argparse
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
@@ -151,7 +151,7 @@ def _kind(kind: Any) -> str:
         return ", ".join(f"`{member}`" for member in members)
     if get_origin(kind) is tuple:
         return f"list of {_kind(members[0])}s"
-    if get_origin(kind) is not None and issubclass(dict, get_origin(kind)):
+    if get_origin(kind) is Mapping:
         return f"object of {_kind(members[1])}s"
     # int | float is how a number is spelled in Python.
     return "number" if float in members else " or ".join(map(_kind, members))
