@@ -122,6 +122,8 @@ def test_an_endpoint_that_may_not_be_reached_is_refused_when_the_job_is_saved(ap
     ):
         assert (answer.status_code, answer.json()["code"]) == (400, "validation_failed")
         assert says in answer.json()["message"] and "hush" not in answer.text
+    batch = api.post("/v1/jobs/batch", {"jobs": [{"name": "other", "slug": "other", "endpoint_url": url}]}).json()
+    assert batch["created"] == [] and says in batch["errors"][0]["message"]
     assert api.get("/v1/jobs/parse").json()["version"] == 1
 
 

@@ -49,6 +49,7 @@ async def _create(call: Call, value: Any) -> Committed:
     body = validate(NewJob, value, "the job")
     if body.project_id is not None and body.project_id != call.project_id:
         raise Invalid(f"there is no project {body.project_id[:128]!r} that this credential may use")
+    call.backend.guard.check_endpoints(body.settings())
     command = CreateJob(new_version_id(), body.settings(), created_by=call.actor)
     handler = CommandJob(call.context, new_id("job"), command, sealed(call, body))
     return await call.backend.committer.execute(call.project_id, handler)
