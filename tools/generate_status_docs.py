@@ -14,6 +14,8 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
+from runcord.bulk import events as bulk_events
+from runcord.bulk.selection import RunFilter
 from runcord.job import events as job_events
 from runcord.key import events as key_events
 from runcord.run import events as run_events
@@ -72,12 +74,17 @@ def statuses() -> str:
 def events() -> str:
     """Return the page of the events."""
     lines = [""]
-    for whose, kinds in (("a run", run_events.Event), ("a job", job_events.Event), ("an API key", key_events.Event)):
+    for whose, kinds in (
+        ("a run", run_events.Event),
+        ("a job", job_events.Event),
+        ("an API key", key_events.Event),
+        ("a bulk operation", bulk_events.Event),
+    ):
         lines += [f"## Events of {whose}", ""]
         for event in get_args(kinds):
             lines += _event(event)
     lines += ["## Shapes", ""]
-    for shape in (Admission, ExecutionTrace, Failure, Hold, RetryPolicy):
+    for shape in (Admission, ExecutionTrace, Failure, Hold, RetryPolicy, RunFilter, bulk_events.Outcome):
         lines += [f"### {shape.__name__}", "", inspect.cleandoc(shape.__doc__ or ""), "", *_members(shape), ""]
     return EVENT_HEAD + "\n".join(lines).rstrip() + "\n"
 

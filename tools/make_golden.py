@@ -66,6 +66,8 @@ def example(hint: Any, member: Field[Any]) -> Any:
     if origin is Literal:
         return next(arg for arg in args if arg != member.default)
     if origin is tuple:
+        if is_dataclass(args[0]):
+            return (example(args[0], member),)
         return ("one", "another") if str in args else (1.5, 60.0)
     if origin is Mapping:
         return {"key": "value", "ключ": "значение"}

@@ -236,6 +236,33 @@ class KeyNotActive(Conflict):
     code = "key_not_active"
 
 
+# --- many runs at once --------------------------------------------------------------------------------
+
+
+class TooManyRuns(Invalid):
+    """There are more runs than one request may act on: send `async=true`."""
+
+    code = "too_many_runs"
+
+
+class NothingToReplay(Conflict):
+    """None of the runs is a dead letter that could be replayed."""
+
+    code = "nothing_to_replay"
+
+
+class BulkOperationNotFound(NotFound):
+    """There is no such bulk operation in this project."""
+
+    code = "bulk_operation_not_found"
+
+
+class BulkOperationEnded(Conflict):
+    """The bulk operation has ended."""
+
+    code = "bulk_operation_ended"
+
+
 # --- the ledger ---------------------------------------------------------------------------------------
 
 

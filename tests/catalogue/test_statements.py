@@ -13,6 +13,7 @@ FINDERS = {
     "due_timers": "the scheduler serves all projects of a database",
     "next_timer": "as above",
     "ready_pushes": "a dispatcher serves all projects of a database",
+    "active_operations": "the bulk runner serves all projects of a database",
     "heads_after": "the tail follows all projects that this process serves",
     "key_of_hash": "a key is found before its project is known",
     "projects": "the list of projects",

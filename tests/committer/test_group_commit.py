@@ -2,12 +2,14 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 import psycopg
 import pytest
 
 from runcord.errors import IllegalTransition, InternalError, JobNotFound, NotFound, RunNotFound
 from runcord.faults import arm, disarm
+from runcord.handling import idempotency
 from runcord.handling.consequence import apply
 from runcord.handling.descent import SpawnRun
 from runcord.handling.runs import CommandRun
@@ -15,7 +17,7 @@ from runcord.handling.trigger import TriggerRequest, TriggerRuns
 from runcord.ids import new_id
 from runcord.ledger.transaction import Plan, Transaction
 from runcord.run import commands as c
-from runcord.run.events import Triggered
+from runcord.run.events import Annotated, Triggered
 from runcord.run.retry import RetryPolicy
 from runcord.run.status import Status
 from runcord.testing.project import CONTEXT, Project, in_project, open_project
@@ -238,3 +240,70 @@ async def test_a_finished_child_releases_the_parent_that_waits_for_it(project: P
     assert project.history(parent)[-2:] == ["run.event_received.v1", "run.resumed.v1"]
     (again,) = await project.claim()
     assert (again.run.run_id, again.run.attempt, again.run.status) == (parent.run_id, 1, Status.EXECUTING)
+
+
+WRITE = b"insert into job_secrets (project_id, job_id, name, sealed) values (%(project_id)s, 'job_x', %(name)s, '')"
+
+
+@dataclass(frozen=True)
+class InParts:
+    """Triggers runs, each in a part of its own; the parts that are told to are refused after they have recorded."""
+
+    job_id: str
+    run_ids: tuple[str, ...]
+    refused: frozenset[str]
+    refuses_at_last: bool = False
+    context = CONTEXT
+    weight = 1
+
+    def prepare(self, plan: Plan) -> None:
+        plan.need(self.job_id)
+        idempotency.prepare(plan, self.job_id, self.run_ids)
+
+    def handle(self, tx: Transaction) -> list[str]:
+        made: list[str] = []
+        for run_id in self.run_ids:
+            try:
+                made.append(tx.isolate(partial(self._trigger, tx, run_id)))
+            except IllegalTransition:
+                assert (tx.state(run_id), list(tx.recorded(run_id))) == (None, [])
+        if self.refuses_at_last:
+            raise IllegalTransition("refused after all")
+        return made
+
+    def _trigger(self, tx: Transaction, run_id: str) -> str:
+        request = TriggerRequest(run_id, idempotency_key=run_id, fingerprint="f")
+        TriggerRuns(CONTEXT, self.job_id, [request]).handle(tx)
+        tx.record(self.run_ids[0], Annotated({run_id: "x"}))
+        tx.write(WRITE, {"name": run_id})
+        if run_id in self.refused:
+            raise IllegalTransition("refused late")
+        return run_id
+
+
+@in_project
+async def test_a_part_that_is_refused_leaves_nothing_behind_and_the_parts_around_it_stay(project: Project) -> None:
+    job = await project.create_job()
+    run_ids = tuple(new_id("run") for _ in range(5))
+    made = await project.execute(InParts(job.job_id, run_ids, frozenset(run_ids[1:4:2])))
+    assert made == [run_ids[0], run_ids[2], run_ids[4]]
+    assert [run_id for (run_id,) in project.rows("select run_id from runs order by created_position")] == made
+    assert {key for (key,) in project.rows("select key from idempotency_keys")} == set(made)
+    assert {name for (name,) in project.rows("select name from job_secrets")} == set(made)
+    first = await project.execute(CommandRun(CONTEXT, run_ids[0], c.SetDebug(True)))
+    assert (set(first.metadata), first.version) == (set(made), 5)
+
+
+@in_project
+async def test_a_command_that_is_refused_takes_its_parts_back_with_it(project: Project) -> None:
+    job = await project.create_job()
+    run_ids = tuple(new_id("run") for _ in range(3))
+    refused, run = await asyncio.gather(
+        project.execute(InParts(job.job_id, run_ids, frozenset(run_ids[1:2]), refuses_at_last=True)),
+        project.trigger(job, idempotency_key=run_ids[0], fingerprint="f"),
+        return_exceptions=True,
+    )
+    assert type(refused) is IllegalTransition
+    assert project.rows("select run_id from runs") == [(run.run_id,)]
+    assert project.rows("select key, run_id from idempotency_keys") == [(run_ids[0], run.run_id)]
+    assert project.rows("select count(*) from events") == [(2,)]

@@ -9,6 +9,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from runcord.clock import monotonic
 from runcord.http.app import create_app
 from runcord.http.credentials import create_project
 from runcord.http.key_administration import create_key
@@ -61,6 +62,13 @@ class Api:
         answer = self.post(f"/v1/jobs/{job}/trigger", body)
         assert answer.status_code == 201, answer.text
         return answer.json()
+
+    def until(self, path: str, is_so: Callable[[Any], bool]) -> Any:
+        """Return what a path answers as soon as it is so."""
+        deadline = monotonic() + DEADLINE
+        while not is_so(body := self.get(path).json()):
+            assert monotonic() < deadline, f"{path} is still {body}"
+        return body
 
     def take(self, **body: Any) -> list[dict[str, Any]]:
         """Return what a worker is given."""

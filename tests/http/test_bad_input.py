@@ -49,7 +49,7 @@ def position(dsn: str) -> list[Any]:
 
 
 def send(api: Any, operation: Operation, body: bytes, **things: str) -> Any:
-    names = {"run_id": "x", "job_id": "x", "key_id": "x", "event_key": "x"} | things
+    names = {"run_id": "x", "job_id": "x", "key_id": "x", "event_key": "x", "operation_id": "x"} | things
     return api.request(operation.method, operation.path.replace(":path", "").format(**names), content=body)
 
 
@@ -162,7 +162,8 @@ def tight(dsn: str, new_secret):
 @named(WITH_BODY)
 def test_a_body_beyond_the_limit_is_refused(tight, dsn, operation: Operation):
     before = position(dsn)
-    path = operation.path.replace(":path", "").format(run_id="x", job_id="x", key_id="x", event_key="x")
+    names = ("run_id", "job_id", "key_id", "event_key", "operation_id")
+    path = operation.path.replace(":path", "").format(**dict.fromkeys(names, "x"))
     large = orjson.dumps({"x": "y" * 2000 * operation.body_limit_factor})
     for content in (large, iter([large[:100], large[100:]])):
         answer = tight.request(operation.method, path, content=content)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from runcord.ledger.mapper import stored_names
 from runcord.ledger.upcasts import UPCASTS
-from runcord.projecting import time_travel
 from runcord.projecting.time_travel import Documents, documents, history, run_at_version
 from runcord.run import events as e
 from runcord.run.evolve import evolve_all
@@ -130,7 +130,7 @@ def test_a_run_without_documents_has_none(ledger: "Ledger") -> None:
 
 def test_a_query_for_a_type_finds_its_old_versions_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(UPCASTS, "run.logged.v0", lambda members: ("run.logged.v1", members))
-    assert time_travel._stored_names([e.Logged, e.Progressed]) == [
+    assert stored_names([e.Logged, e.Progressed]) == [
         "run.logged.v1",
         "run.progressed.v1",
         "run.logged.v0",

@@ -15,6 +15,7 @@ from runcord.client._sync.pager import Pager
 from runcord.client._sync.stream import EventStream
 from runcord.client.errors import (
     AuthenticationError,
+    BulkNotFinishedError,
     ConflictError,
     NotFoundError,
     PermissionDeniedError,
@@ -32,6 +33,8 @@ from runcord.client.errors import (
 )
 from runcord.client.models import (
     Batch,
+    BulkOperation,
+    BulkOutcome,
     Checkpoint,
     Claim,
     HistoryEvent,
@@ -47,7 +50,7 @@ from runcord.client.models import (
     StreamEvent,
     TriggeredRun,
 )
-from runcord.client.options import JobFields, Settlement, SingleTriggerOptions, TriggerItem, TriggerOptions
+from runcord.client.options import JobFields, RunChoice, Settlement, SingleTriggerOptions, TriggerItem, TriggerOptions
 from runcord.client.page import Page
 
 __all__ = [
@@ -58,6 +61,9 @@ __all__ = [
     "Attempt",
     "AuthenticationError",
     "Batch",
+    "BulkNotFinishedError",
+    "BulkOperation",
+    "BulkOutcome",
     "Checkpoint",
     "Claim",
     "Client",
@@ -75,6 +81,7 @@ __all__ = [
     "Rehearsal",
     "Run",
     "RunChange",
+    "RunChoice",
     "RunDiff",
     "RunEvent",
     "RunNotFinishedError",

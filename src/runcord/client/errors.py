@@ -102,6 +102,10 @@ class RunNotFinishedError(RuncordClientError):
     """The run had not finished when the time to wait was over."""
 
 
+class BulkNotFinishedError(RuncordClientError):
+    """The bulk operation had not ended when the time to wait was over."""
+
+
 _BY_CODE: dict[str, type[RuncordClientError]] = {"stale_attempt": StaleAttemptError}
 
 _BY_STATUS: dict[int, type[RuncordClientError]] = {

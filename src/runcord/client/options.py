@@ -79,6 +79,15 @@ class JobFields(TypedDict, total=False):
     execution_mode: str
 
 
+class RunChoice(TypedDict, total=False):
+    """Name what runs may have in common; all that is given must hold."""
+
+    job_id: str
+    batch_id: str
+    triggered_by: str
+    status: str
+
+
 class Settlement(TypedDict):
     """Name the members of a report on the end of one attempt; the claim's `run_token` fences it by claim."""
 

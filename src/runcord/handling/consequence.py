@@ -4,6 +4,7 @@ from runcord.errors import RunNotFound
 from runcord.handling import dependencies
 from runcord.handling.dependency_graph import graph_of
 from runcord.handling.documents import documents
+from runcord.handling.read_ahead import ReadAhead
 from runcord.ledger.transaction import Transaction
 from runcord.run import commands as c
 from runcord.run import events as e
@@ -12,6 +13,9 @@ from runcord.run.state import Run
 from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/commands.sql")
+
+DESCENDANTS = ReadAhead(SQL["unfinished_descendants"])
+"""What is cancelled with a run: for handlers of many cancels to prepare."""
 
 
 def get_run(tx: Transaction, run_id: str) -> Run:
@@ -58,7 +62,7 @@ def follow(tx: Transaction, before: Run | None, after: Run, events: tuple[e.Even
 
 
 def _cancel_descendants(tx: Transaction, run_id: str) -> None:
-    found = [row[0] for row in tx.query(SQL["unfinished_descendants"], {"run_id": run_id})]
+    found = [descendant for (descendant,) in DESCENDANTS.rows(tx, run_id) if descendant is not None]
     tx.load(found)
     # Runs that this very transaction has made are not in the table yet.
     family = {run_id, *found}

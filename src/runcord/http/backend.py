@@ -34,6 +34,7 @@ from runcord.ledger.hub import Hub
 from runcord.ledger.tail import Tail
 from runcord.ledger.transaction import Row
 from runcord.ledger.view import Change
+from runcord.queue.bulk_runner import BulkRunner
 from runcord.queue.desk import ClaimDesk
 from runcord.queue.leases import Leases
 from runcord.queue.scheduler import Scheduler
@@ -41,6 +42,7 @@ from runcord.settings import Settings
 from runcord.streaming.chunk_writer import ChunkWriter
 from runcord.streaming.chunks import Chunk, load_chunks
 from runcord.streaming.events import Read, load_events
+from runcord_projections.bulk_view import BulkView
 from runcord_projections.job_view import JobView
 from runcord_projections.key_view import KeyView
 from runcord_projections.run_view import RunView
@@ -120,10 +122,11 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
         tail.committed(project_id, position, changes)
         scheduler.committed(changes)
         dispatcher.committed(project_id, changes)
+        bulk_runner.committed(project_id, changes)
 
     committer = Committer(
         dsn,
-        views=(RunView(), JobView(), KeyView()),
+        views=(RunView(), JobView(), KeyView(), BulkView()),
         projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions()),
         writers=settings.writers,
         on_commit=committed,
@@ -135,6 +138,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
         chunk_feeds = Feeds(partial(load_chunks, stream_read))
         tail = Tail(dsn, hub, chunk_feeds)
         scheduler = Scheduler(service, committer, keep_chunks_secs=settings.chunk_retention_hours * 3600)
+        bulk_runner = BulkRunner(readers, committer)
         committer.start()
         stack.push_async_callback(asyncio.to_thread, committer.close)
         async with service.connection() as conn:
@@ -163,7 +167,12 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
             lease_secs=settings.dispatch_lease_secs,
         )
         stack.push_async_callback(dispatcher.close)
-        for job in (tail.run, scheduler.run, *((dispatcher.run,) if settings.dispatch_concurrency else ())):
+        for job in (
+            tail.run,
+            scheduler.run,
+            bulk_runner.run,
+            *((dispatcher.run,) if settings.dispatch_concurrency else ()),
+        ):
             task = asyncio.create_task(_keep(job))
             stack.push_async_callback(_stop, task)
         yield Backend(

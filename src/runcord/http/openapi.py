@@ -36,6 +36,7 @@ REF = "#/components/schemas/{model}"
 TAGS = {
     "jobs": "Jobs: what runs are made of.",
     "runs": "Runs: making them, what they are, what they left on record, and what may be done with them.",
+    "bulk": "Operations on many runs that go on in the background.",
     "history": "The record itself: every event of a run, in its order.",
     "workers": "Taking runs, and reporting on them.",
     "events": "Events that runs wait for.",

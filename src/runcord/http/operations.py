@@ -5,6 +5,8 @@ The order matters where paths overlap: `/v1/runs/dlq` has to be met before `/v1/
 
 from runcord.http.operation import Operation
 from runcord.http.routes import (
+    bulk_operations,
+    bulk_runs,
     events,
     history,
     job_batches,
@@ -34,6 +36,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *sdk_facts.OPERATIONS,
     *events.OPERATIONS,
     *keys.OPERATIONS,
+    *bulk_runs.OPERATIONS,
+    *bulk_operations.OPERATIONS,
     *runs.OPERATIONS,
     *run_commands.OPERATIONS,
     *run_facts.OPERATIONS,

@@ -4,7 +4,7 @@ The registry is closed: a stored type name that is not in it is an `UnknownEvent
 compact JSON: fields that have their default value are left out, so that history stays small.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar, cast, get_args, get_type_hints
@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar, cast, get_args, get_type_hints
 import orjson
 from pydantic import TypeAdapter
 
+from runcord.bulk import events as bulk_events
 from runcord.errors import UnknownEventType
 from runcord.job import events as job_events
 from runcord.key import events as key_events
@@ -119,7 +120,9 @@ def to_json(value: Any) -> bytes:
 
 
 REGISTRY: Mapping[str, type] = {
-    cls.TYPE: cls for events in (run_events.Event, job_events.Event, key_events.Event) for cls in get_args(events)
+    cls.TYPE: cls
+    for events in (run_events.Event, job_events.Event, key_events.Event, bulk_events.Event)
+    for cls in get_args(events)
 }
 """Every event type that Runcord writes, by its stable name."""
 
@@ -146,6 +149,16 @@ def decode(type_name: str, data: bytes) -> Any:
     if cls is None:
         raise UnknownEventType(f"the event type {type_name!r} is not known")
     return _CODECS[cls].decode(data)
+
+
+def stored_names(types: Collection[type]) -> list[str]:
+    """Return the names of all released versions of event types: a database knows old events by their old names."""
+    stems = {_stem(name) for name, cls in REGISTRY.items() if cls in types}
+    return [name for name in (*REGISTRY, *UPCASTS) if _stem(name) in stems]
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".v")[0]
 
 
 def recorded(row: tuple[Any, ...]) -> Recorded[Any]:

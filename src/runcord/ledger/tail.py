@@ -16,6 +16,7 @@ import psycopg
 import structlog
 
 from runcord.clock import monotonic
+from runcord.job.state import Job
 from runcord.ledger.database import connect_listener
 from runcord.ledger.feed import Feeds, Key
 from runcord.ledger.hub import Hub
@@ -47,7 +48,7 @@ def newly_ready(changes: Sequence[Change]) -> int:
         if isinstance(after, Run):
             ready += after.status == "queued"
             ready += before is not None and before.holds_slot and not after.holds_slot
-        else:  # a job may take work again
+        elif isinstance(after, Job):  # it may take work again
             ready += _EVERYBODY
     return ready
 

@@ -175,6 +175,10 @@ class Transaction:
         """Return the rows that the question of that key brought."""
         return self._answers[key]
 
+    def was_asked(self, key: Hashable) -> bool:
+        """Whether there is an answer under that key."""
+        return key in self._answers
+
     def memory(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what the handlers of this transaction share under that key. Changes need `on_undo`."""
         if key not in self._memory:
@@ -236,6 +240,21 @@ class Transaction:
         """Have `action` called if the present handler is refused after all."""
         self._undo.actions.append(action)
 
+    def isolate(self, action: Callable[[], T]) -> T:
+        """Return what `action` returns; if it raises, take back what it did, and nothing of what was done before."""
+        outer, self._undo = self._undo, self._here()
+        try:
+            result = action()
+        except BaseException:
+            self.undo()
+            self._undo = outer
+            raise
+        inner, self._undo = self._undo, outer
+        for stream_id, before in inner.streams.items():
+            outer.streams.setdefault(stream_id, before)
+        outer.actions.extend(inner.actions)
+        return result
+
     # --- for the committer ----------------------------------------------------------------------------
 
     @property
@@ -271,7 +290,7 @@ class Transaction:
             self._context = context
             self._context_members = context.metadata()
             self._context_bytes = to_json(self._context_members)
-        self._undo = _Undo({}, len(self.events), len(self.writes), [])
+        self._undo = self._here()
 
     def undo(self) -> None:
         """Take back all that the present handler did."""
@@ -287,6 +306,9 @@ class Transaction:
         del self.writes[self._undo.writes :]
         for action in reversed(self._undo.actions):
             action()
+
+    def _here(self) -> _Undo:
+        return _Undo({}, len(self.events), len(self.writes), [])
 
     def changes(self) -> list[Change]:
         """Return what all handlers did, stream by stream."""

@@ -9,7 +9,6 @@ from typing import Any
 
 from runcord.ledger import mapper
 from runcord.ledger.transaction import Row
-from runcord.ledger.upcasts import UPCASTS
 from runcord.recorded import Recorded
 from runcord.run import events as e
 from runcord.run.evolve import evolve
@@ -72,11 +71,21 @@ async def documents(read: Read, project_id: str, run: Run) -> Documents:
     return Documents(_document(payload), _document(result))
 
 
+async def payloads(read: Read, project_id: str, runs: Sequence[Run]) -> dict[str, bytes | None]:
+    """Return the payload of each of many runs, by the run's id."""
+    places = {"stream_ids": [run.run_id for run in runs], "versions": [run.payload_version for run in runs]}
+    found = [mapper.recorded(row) for row in await read(SQL["chosen_events"], {"project_id": project_id, **places})]
+    whole = {one.stream_id: _document(payload_after(None, (one.event,))) for one in found}
+    batches = {one.stream_id for one in found if isinstance(one.event, e.Batched)}
+    gathered = [run for run in runs if run.run_id in batches]
+    return whole | {run.run_id: _document(await _gathered(read, project_id, run)) for run in gathered}
+
+
 async def events_of_types(
     read: Read, project_id: str, run_id: str, types: Sequence[type], *, after: int = 0, limit: int = PAGE_SIZE
 ) -> list[Recorded[Any]]:
     """Return the events of a run above version `after` that are of these types, oldest first, at most `limit`."""
-    params = {"stream_id": run_id, "types": _stored_names(types), "after": after, "limit": limit}
+    params = {"stream_id": run_id, "types": mapper.stored_names(types), "after": after, "limit": limit}
     rows = await read(SQL["stream_events_of_types"], {"project_id": project_id, **params})
     return [mapper.recorded(row) for row in rows]
 
@@ -85,7 +94,7 @@ async def events_of_types_descending(
     read: Read, project_id: str, run_id: str, types: Sequence[type], *, before: int, limit: int = PAGE_SIZE
 ) -> list[Recorded[Any]]:
     """Return the events of a run below version `before` that are of these types, newest first, at most `limit`."""
-    params = {"stream_id": run_id, "types": _stored_names(types), "before": before, "limit": limit}
+    params = {"stream_id": run_id, "types": mapper.stored_names(types), "before": before, "limit": limit}
     rows = await read(SQL["stream_events_of_types_descending"], {"project_id": project_id, **params})
     return [mapper.recorded(row) for row in rows]
 
@@ -122,16 +131,6 @@ async def _last_completion(read: Read, project_id: str, run: Run) -> e.Completed
         read, project_id, run.run_id, (e.Completed,), before=run.version + 1, limit=1
     )
     return found[0].event if found else None
-
-
-def _stored_names(types: Sequence[type]) -> list[str]:
-    """Return the names of all released versions of the types: what a database says of old events is their old name."""
-    stems = {_stem(name) for name, cls in mapper.REGISTRY.items() if cls in types}
-    return [name for name in (*mapper.REGISTRY, *UPCASTS) if _stem(name) in stems]
-
-
-def _stem(name: str) -> str:
-    return name.rpartition(".v")[0]
 
 
 def _document(value: Any) -> bytes | None:

@@ -12,6 +12,7 @@
 --   events            the ledgers themselves: append-only, written by ledger_append() alone
 --   runs, jobs        inline views: the state that commands are decided on, written in the command's transaction
 --   job_secrets       what jobs sign with and may not be told: sealed with the installation's secret
+--   bulk_operations   inline view: operations on many runs, and how far they have come
 --   leases            the live attempts and until when their workers may work on them
 --   idempotency_keys  which run answers for a key, and until when
 --   event_waits       which run waits, or waited, for an event key
@@ -166,6 +167,20 @@ create table job_secrets (
     sealed bytea not null,
     primary key (project_id, job_id, name)
 );
+
+create table bulk_operations (
+    project_id text collate "C" not null,
+    operation_id text collate "C" not null,
+    version integer not null,
+    position bigint not null,
+    created_position bigint not null,
+    status text collate "C" not null,
+    state bytea not null,
+    primary key (project_id, operation_id)
+);
+create index bulk_operations_created on bulk_operations (project_id, created_position desc);
+-- The runner: what is left to do, in all projects.
+create index bulk_operations_active on bulk_operations (created_position) where status in ('pending', 'running');
 
 create table leases (
     project_id text collate "C" not null,

@@ -28,6 +28,7 @@ from runcord.queue.leases import Leases
 from runcord.run import commands as c
 from runcord.run.state import Run
 from runcord.testing.postgres import as_superuser
+from runcord_projections.bulk_view import BulkView
 from runcord_projections.job_view import JobView
 from runcord_projections.key_view import KeyView
 from runcord_projections.run_view import RunView
@@ -44,7 +45,7 @@ def open_committer(
     """
     committer = Committer(
         dsn,
-        views=(RunView(), JobView(), KeyView()),
+        views=(RunView(), JobView(), KeyView(), BulkView()),
         projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions()),
         writers=writers,
         on_commit=on_commit,

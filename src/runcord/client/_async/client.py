@@ -4,6 +4,7 @@ from typing import Self
 
 import httpx2
 
+from runcord.client._async.bulk import AsyncBulk
 from runcord.client._async.connection import AsyncConnection
 from runcord.client._async.events import AsyncEvents
 from runcord.client._async.jobs import AsyncJobs
@@ -33,6 +34,7 @@ class AsyncClient:
         self._connection = AsyncConnection(configure(base_url, api_key, timeout, retries, connections), transport)
         self.jobs = AsyncJobs(self._connection)
         self.runs = AsyncRuns(self._connection)
+        self.bulk = AsyncBulk(self._connection)
         self.worker = AsyncWorkerCalls(self._connection)
         self.events = AsyncEvents(self._connection)
 

@@ -5,6 +5,7 @@ from typing import Self
 
 import httpx2
 
+from runcord.client._sync.bulk import Bulk
 from runcord.client._sync.connection import Connection
 from runcord.client._sync.events import Events
 from runcord.client._sync.jobs import Jobs
@@ -34,6 +35,7 @@ class Client:
         self._connection = Connection(configure(base_url, api_key, timeout, retries, connections), transport)
         self.jobs = Jobs(self._connection)
         self.runs = Runs(self._connection)
+        self.bulk = Bulk(self._connection)
         self.worker = WorkerCalls(self._connection)
         self.events = Events(self._connection)
 

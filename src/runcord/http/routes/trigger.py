@@ -7,11 +7,12 @@ from typing import Any
 import orjson
 
 from runcord.clock import utc_now
-from runcord.errors import Invalid, JobNotFound
+from runcord.errors import JobNotFound
 from runcord.handling.admission import Keys, payload_hash
 from runcord.handling.rehearsal import rehearse
 from runcord.handling.trigger import Triggering, TriggerRequest, TriggerRuns
 from runcord.http.compat.strait.render import render_job, render_run
+from runcord.http.idempotency_key import given_key
 from runcord.http.models.answers import Batch, Rehearsal, TriggeredRun
 from runcord.http.models.trigger import BulkTriggerBody, TriggerBody, TriggerItem
 from runcord.http.operation import Answer, Call, Operation
@@ -21,7 +22,6 @@ from runcord.ledger.mapper import to_json
 from runcord.run.state import Run
 from runcord_projections.run_view.projection import SQL
 
-_MAX_KEY = 256
 _MAX_TRACE = 512
 _TRACE_HEADERS = (("traceparent", "_trace_parent"), ("tracestate", "_trace_state"))
 
@@ -35,7 +35,7 @@ async def trigger_job(call: Call) -> Answer:
     (`deduplicated`), a rate limit may refuse, a window may gather triggers (202, `debounced` or `buffered`).
     """
     body = call.body(TriggerBody)
-    request = _request(call, body, _key_header(call) or body.idempotency_key)
+    request = _request(call, body, given_key(call) or body.idempotency_key)
     request = request._replace(keys=Keys(body.debounce_key, body.batch_key))
     if body.dry_run:
         return await _rehearse(call, request)
@@ -86,7 +86,7 @@ async def bulk_trigger_job(call: Call) -> Answer:
     A call that makes no run, because it was made before, answers the batch of then.
     """
     items = call.body(BulkTriggerBody).items
-    header = _key_header(call)
+    header = given_key(call)
     requests = [
         _request(call, item, item.idempotency_key or (f"{header}:{index}" if header else None))
         for index, item in enumerate(items)
@@ -170,14 +170,6 @@ def _request(call: Call, item: TriggerItem, key: str | None) -> TriggerRequest:
         overrides=item.overrides,
         debug_mode=item.debug_mode,
     )
-
-
-def _key_header(call: Call) -> str | None:
-    headers = call.request.headers
-    key = headers.get("x-idempotency-key", headers.get("idempotency-key"))
-    if key is not None and not (1 <= len(key) <= _MAX_KEY and key.isprintable()):
-        raise Invalid(f"the idempotency key must have 1 to {_MAX_KEY} printable characters")
-    return key
 
 
 def _fingerprint(item: TriggerItem) -> str:

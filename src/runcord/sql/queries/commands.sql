@@ -1,28 +1,33 @@
 -- What command handlers read under the ledger's lock beyond the states of streams.
 
 -- unfinished_descendants --
--- All runs below a run that have not ended, nearest first.
+-- All runs below some runs that have not ended, each beside the one it is below, nearest first; and each
+-- run itself beside none.
 with recursive family as (
-    select run_id, status, created_position, 1 as depth
+    select parent_run_id as ancestor, run_id, status, created_position, 1 as depth
     from runs
-    where project_id = %(project_id)s and parent_run_id = %(run_id)s
+    where project_id = %(project_id)s and parent_run_id = any (%(run_ids)b)
     union all
-    select r.run_id, r.status, r.created_position, f.depth + 1
+    select f.ancestor, r.run_id, r.status, r.created_position, f.depth + 1
     from family f
     join runs r on r.project_id = %(project_id)s and r.parent_run_id = f.run_id
 )
-select run_id
-from family
-where status not in (
-    'completed', 'failed', 'timed_out', 'crashed', 'system_failed', 'canceled', 'expired', 'dead_letter'
+(
+    select ancestor, run_id
+    from family
+    where status not in (
+        'completed', 'failed', 'timed_out', 'crashed', 'system_failed', 'canceled', 'expired', 'dead_letter'
+    )
+    order by depth, created_position
 )
-order by depth, created_position;
+union all
+select unnest(%(run_ids)b::text[]), null;
 
 -- documents --
--- The payload and the result of a run.
-select payload, result
+-- The payloads and the results of some runs.
+select run_id, payload, result
 from runs
-where project_id = %(project_id)s and run_id = %(run_id)s;
+where project_id = %(project_id)s and run_id = any (%(run_ids)b);
 
 -- checkpoint --
 -- The checkpoint of a run that has a sequence number.
