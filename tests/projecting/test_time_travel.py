@@ -7,6 +7,7 @@ import pytest
 
 from runcord.ledger.mapper import stored_names
 from runcord.ledger.upcasts import UPCASTS
+from runcord.projecting import time_travel
 from runcord.projecting.time_travel import Documents, documents, history, run_at_version
 from runcord.run import events as e
 from runcord.run.evolve import evolve_all
