@@ -10,13 +10,15 @@ from runcord.ledger.mapper import decode
 from runcord.sql.migrate import migrations
 from runcord.testing.ledger import Entry, append
 
+(STEP,) = [migration for migration in migrations() if migration.name.endswith("_keys")]
+
 CREATED, ENDS = datetime(2026, 1, 2, tzinfo=UTC), datetime(2199, 1, 2, 3, 4, 5, 678901, UTC)
 
 
 def test_keys_of_before_are_kept_and_put_on_record(empty: str) -> None:
     with psycopg.connect(empty) as conn:
         for migration in migrations():
-            if migration.number < 9:
+            if migration.number < STEP.number:
                 conn.execute(migration.sql.encode())
         create_project(conn, "proj_a", "A")
         create_project(conn, "proj_b", "B")
@@ -31,8 +33,7 @@ def test_keys_of_before_are_kept_and_put_on_record(empty: str) -> None:
                 " revoked_at) values (%s, %s, 'a \"name\"', %s, 'strait_00000', '{runs:read,jobs:read}', %s, %s, %s)",
                 (project_id, key_id, hash_key(key_id), CREATED, expires_at, revoked_at),
             )
-        (step,) = [migration for migration in migrations() if migration.number == 9]
-        conn.execute(step.sql.encode())
+        conn.execute(STEP.sql.encode())
         found = find_key(conn, "key_one")
         assert found is not None
         project_id, key = found
@@ -55,6 +56,10 @@ def test_keys_of_before_are_kept_and_put_on_record(empty: str) -> None:
 
 def test_a_key_of_before_can_be_administered(empty: str) -> None:
     test_keys_of_before_are_kept_and_put_on_record(empty)
+    with psycopg.connect(empty) as conn:
+        for migration in migrations():
+            if migration.number > STEP.number:
+                conn.execute(migration.sql.encode())
     key = revoke_key(empty, "proj_b", "key_three")
     assert (key.version, key.revoked_by) == (2, "operator")
     with psycopg.connect(empty) as conn:

@@ -8,7 +8,10 @@ alter table runs add column work_ms integer;
 -- What has ended already: as the run view would have written it.
 update runs r
 set finished_at = s.finished_at,
-    work_ms = least(floor(extract(epoch from s.finished_at - s.started_at) * 1000), 2147483647)::integer
+    -- One that ended without having begun has worked for no time at all.
+    work_ms = case when s.started_at is not null then
+        least(floor(extract(epoch from s.finished_at - s.started_at) * 1000), 2147483647)::integer
+    end
 from (
     select project_id, run_id, (state ->> 'finished_at')::timestamptz as finished_at,
         (state ->> 'started_at')::timestamptz as started_at
