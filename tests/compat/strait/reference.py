@@ -87,6 +87,8 @@ DECIDED_STATUSES = {
 NOT_THE_REFERENCE_S = {
     # A dry run, and a trigger that a window collects, make no run yet: what they answer is Strait's server's.
     "POST /v1/jobs/{jobID}/trigger": lambda value: "id" not in value,
+    # What was made and what was not, each with its place: an array could not say which are missing.
+    "POST /v1/jobs/batch": lambda value: {"created", "errors"} == value.keys(),
 }
 """Answers for which the reference has no schema."""
 
@@ -184,7 +186,7 @@ def _operation(name: str, members: Mapping[str, Any]) -> Reference:
     if name in DECIDED_STATUSES:
         status, schema = DECIDED_STATUSES[name]
         answer = schema and {"$ref": f"#/components/schemas/{schema}"}
-    media = members.get("media", "application/json")
+    media = "text/event-stream" if path.endswith("/stream/chunks") else members.get("media", "application/json")
     return Reference(method, path, status, tuple(members.get("query", ())), media, answer)
 
 

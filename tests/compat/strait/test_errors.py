@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from strait import ApiError, ConflictError, NotFoundError, UnauthorizedError
+from strait import ApiError, ConflictError, NotFoundError, RateLimitedError, UnauthorizedError
 
 from .conftest import RunScenario
 from .world import FORMS, Form, World
@@ -63,6 +63,12 @@ async def same_key_other_payload(w: World) -> None:
     await w.new_run(idempotency_key="once", payload=2)
 
 
+async def too_many(w: World) -> None:
+    await w.new_job(rate_limit_max=1, rate_limit_window_secs=3600)
+    for _ in range(2):
+        await w.new_run()
+
+
 CASES: dict[str, tuple[Cause, type[Exception], int, str]] = {
     # what somebody does: how, what is raised, the HTTP status, what the error says
     "a member is missing": (malformed, ApiError, 400, "slug: is required"),
@@ -74,6 +80,7 @@ CASES: dict[str, tuple[Cause, type[Exception], int, str]] = {
     "the attempt is over": (stale_attempt, ConflictError, 409, "attempt 1"),
     "the run has ended": (ended_run, ApiError, 400, "canceled"),
     "the payload does not fit": (payload_against_the_schema, ApiError, 400, "n"),
+    "the job's rate limit is reached": (too_many, RateLimitedError, 429, "in 3600 seconds"),
     "the key stands for another request": (same_key_other_payload, ApiError, 422, "idempotency"),
 }
 
