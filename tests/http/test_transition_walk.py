@@ -83,7 +83,8 @@ class Walker:
     def goes_to(self, status: Status) -> "Walker":
         """Bring a new run into a status, by a shortest way."""
         WAYS[status](self)
-        assert self.run()["status"] == status
+        # What time does to a run may have taken it further already.
+        assert self.run()["status"] == status or status in self.statuses()
         return self
 
 
