@@ -19,10 +19,11 @@ from runcord.bulk.selection import RunFilter
 from runcord.job import events as job_events
 from runcord.key import events as key_events
 from runcord.run import events as run_events
-from runcord.run.events import Admission, Failure, Hold
+from runcord.run.events import Failure, Refusal
 from runcord.run.retry import RetryPolicy
 from runcord.run.status import FINISHED, REPLAYABLE, SLOT_HOLDING, TERMINAL, TRANSITIONS, Status
 from runcord.run.trace import ExecutionTrace
+from runcord.run.trigger_events import Admission, Hold
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 NOTE = "<!-- Made by tools/generate_status_docs.py: edit the code, then run it. -->\n"
@@ -84,7 +85,7 @@ def events() -> str:
         for event in get_args(kinds):
             lines += _event(event)
     lines += ["## Shapes", ""]
-    for shape in (Admission, ExecutionTrace, Failure, Hold, RetryPolicy, RunFilter, bulk_events.Outcome):
+    for shape in (Admission, ExecutionTrace, Failure, Hold, Refusal, RetryPolicy, RunFilter, bulk_events.Outcome):
         lines += [f"### {shape.__name__}", "", inspect.cleandoc(shape.__doc__ or ""), "", *_members(shape), ""]
     return EVENT_HEAD + "\n".join(lines).rstrip() + "\n"
 

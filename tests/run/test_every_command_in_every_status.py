@@ -16,6 +16,7 @@ from runcord.run.commands import Claim
 from runcord.run.retry import RetryPolicy
 from runcord.run.status import TRANSITIONS, Status
 from runcord.run.trace import ExecutionTrace
+from runcord.run.trigger_events import Admission
 from runcord.testing.scenario import FAILURE, given, history_to, moment, triggered
 
 TWO_DAYS = moment(2 * 86400)
@@ -75,8 +76,8 @@ ReceiveEvent     | no  no  no  no  no  no  | no  no  | no  no  no  no  no  no  n
 # How to ask for it, and the types of the events that `yes` stands for.
 COMMANDS: dict[str, tuple[Callable[[Claim], c.Command], tuple[type, ...]]] = {
     "Trigger": (lambda _: c.Trigger(triggered()), ()),
-    "Debounce": (lambda _: c.Debounce(e.Debounced(moment(60), 1, RetryPolicy(), e.Admission("debounce"))), ()),
-    "AddToBatch": (lambda _: c.AddToBatch(e.Batched(e.Admission("batch"))), ()),
+    "Debounce": (lambda _: c.Debounce(e.Debounced(moment(60), 1, RetryPolicy(), Admission("debounce"))), ()),
+    "AddToBatch": (lambda _: c.AddToBatch(e.Batched(Admission("batch"))), ()),
     "Enqueue": (lambda _: c.Enqueue(), (e.Enqueued,)),
     "Dequeue": (lambda _: c.Dequeue("worker-2", 60), (e.Dequeued,)),
     "DequeueAndStart": (lambda _: c.Dequeue("worker-2", 60, start=True), (e.Dequeued, e.Attempted)),

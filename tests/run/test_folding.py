@@ -12,14 +12,15 @@ from runcord.run.retry import RetryPolicy
 from runcord.run.state import Run
 from runcord.run.status import Status
 from runcord.run.trace import ExecutionTrace
+from runcord.run.trigger_events import Admission
 from runcord.testing.scenario import FAILURE, START, given, history_to, moment, triggered
 
 EXAMPLES: list[e.Event] = [
     triggered(),
-    e.Debounced(moment(60), 2, RetryPolicy(), e.Admission("debounce")),
-    e.Debounced(moment(1e7), 2, RetryPolicy(), e.Admission("debounce", "k", payload_hash="h"), payload=1),
-    e.Batched(e.Admission("batch"), payload=1),
-    e.Batched(e.Admission("batch", payload_bytes=9), full=True, tags={"a": "b"}, metadata={"a": "b"}, priority=3),
+    e.Debounced(moment(60), 2, RetryPolicy(), Admission("debounce")),
+    e.Debounced(moment(1e7), 2, RetryPolicy(), Admission("debounce", "k", payload_hash="h"), payload=1),
+    e.Batched(Admission("batch"), payload=1),
+    e.Batched(Admission("batch", payload_bytes=9), full=True, tags={"a": "b"}, metadata={"a": "b"}, priority=3),
     e.Enqueued(),
     e.Dequeued("w", 1, 1, 60),
     e.Attempted(1),
@@ -61,6 +62,7 @@ EXAMPLES: list[e.Event] = [
     e.DeadLetterReplayed(2),
     e.IdempotencyReset("k"),
     e.DebugSet(True),
+    e.Debugged("Cancel", {"reason": "no"}, refusal=e.Refusal("illegal_transition", "it is over")),
 ]
 
 RUNS = Codec(Run)

@@ -11,10 +11,11 @@ from runcord.run.decide import MAX_BATCH_BYTES
 from runcord.run.payload import batch_of, payload_after
 from runcord.run.retry import RetryPolicy
 from runcord.run.status import Status
+from runcord.run.trigger_events import Admission
 from runcord.testing.scenario import Given, given, moment, triggered
 
-DEBOUNCE = e.Admission("debounce", "k")
-BATCH = e.Admission("batch", "k", payload_bytes=10)
+DEBOUNCE = Admission("debounce", "k")
+BATCH = Admission("batch", "k", payload_bytes=10)
 
 
 def debounced_at(secs: float, **members: object) -> e.Debounced:
@@ -76,9 +77,9 @@ def test_a_run_that_fires_leaves_its_window():
     assert (fired.run.status, fired.run.window) == (Status.QUEUED, None)
 
 
-@pytest.mark.parametrize("admission", [e.Admission("debounce", "other"), e.Admission("batch", "k")])
-def test_a_trigger_of_another_key_or_kind_is_refused(admission: e.Admission):
-    debouncing().when(c.Debounce(debounced_at(90, admission=e.Admission("debounce", "other"))), at=1).then_refused(
+@pytest.mark.parametrize("admission", [Admission("debounce", "other"), Admission("batch", "k")])
+def test_a_trigger_of_another_key_or_kind_is_refused(admission: Admission):
+    debouncing().when(c.Debounce(debounced_at(90, admission=Admission("debounce", "other"))), at=1).then_refused(
         IllegalTransition
     )
     debouncing().when(c.AddToBatch(e.Batched(BATCH)), at=1).then_refused(IllegalTransition)

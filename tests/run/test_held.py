@@ -8,9 +8,10 @@ from runcord.run import events as e
 from runcord.run.commands import Claim
 from runcord.run.state import Wait
 from runcord.run.status import Status
+from runcord.run.trigger_events import Hold
 from runcord.testing.scenario import given, moment, triggered
 
-HOLD = e.Hold("dependency_key", "2026-01")
+HOLD = Hold("dependency_key", "2026-01")
 HELD = given(triggered(hold=HOLD))
 
 

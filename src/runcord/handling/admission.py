@@ -28,6 +28,7 @@ from runcord.run.build import build
 from runcord.run.decide import is_full, is_open
 from runcord.run.payload import batch_of
 from runcord.run.state import Run
+from runcord.run.trigger_events import Admission, WindowKind
 
 Fate = Literal["triggered", "deduplicated", "debounced", "buffered", "batched"]
 """What became of a trigger: a run of its own, an earlier one, or part of one that waits, or that is full by now."""
@@ -40,7 +41,7 @@ Begin = Callable[[e.Triggered], Run]
 class Foresight(NamedTuple):
     """What a trigger will probably look for, so that it can be read ahead. It may be wrong."""
 
-    window: e.WindowKind | None = None
+    window: WindowKind | None = None
     payloads: bool = False
 
 
@@ -50,7 +51,7 @@ class Keys(NamedTuple):
     debounce: str = ""
     batch: str = ""
 
-    def of(self, kind: e.WindowKind) -> str:
+    def of(self, kind: WindowKind) -> str:
         """Return the key for a kind of window."""
         return self.debounce if kind == "debounce" else self.batch
 
@@ -90,7 +91,7 @@ def admit(
         Invalid: the request cannot be part of a window.
     """
     settings = job.settings
-    admission = e.Admission()
+    admission = Admission()
     if settings.dedup_window_secs:
         hashed = payload_hash(facts.payload)
         earlier = _payloads(job.job_id).find(tx, hashed)
@@ -121,7 +122,7 @@ def payload_hash(payload: Any) -> str:
     ).hexdigest()
 
 
-def _debounce(tx: Transaction, job: Job, facts: e.Triggered, admission: e.Admission, begin: Begin) -> tuple[Run, Fate]:
+def _debounce(tx: Transaction, job: Job, facts: e.Triggered, admission: Admission, begin: Begin) -> tuple[Run, Fate]:
     windows = _windows(job.job_id, "debounce")
     due_at = tx.at + timedelta(seconds=job.settings.debounce_window_secs or 0)
     pending = windows.find(tx, admission.key)
@@ -133,7 +134,7 @@ def _debounce(tx: Transaction, job: Job, facts: e.Triggered, admission: e.Admiss
     return apply(tx, pending.run_id, c.Debounce(build(e.Debounced, members))), "debounced"
 
 
-def _batch(tx: Transaction, job: Job, facts: e.Triggered, admission: e.Admission, begin: Begin) -> tuple[Run, Fate]:
+def _batch(tx: Transaction, job: Job, facts: e.Triggered, admission: Admission, begin: Begin) -> tuple[Run, Fate]:
     windows = _windows(job.job_id, "batch")
     max_size = job.settings.batch_max_size or None
     admission = replace(admission, payload_bytes=len(to_json(facts.payload)))
@@ -161,7 +162,7 @@ def _members(facts: e.Triggered, names: frozenset[str]) -> dict[str, Any]:
     return {name: getattr(facts, name) for name in names & _TRIGGERED}
 
 
-def refuse_own_course(facts: e.Triggered, kind: e.WindowKind) -> None:
+def refuse_own_course(facts: e.Triggered, kind: WindowKind) -> None:
     """Refuse what would be about one trigger only, where a run stands for several."""
     if facts.due_at is not None:
         raise Invalid(
@@ -171,14 +172,14 @@ def refuse_own_course(facts: e.Triggered, kind: e.WindowKind) -> None:
         raise Invalid(f"the job has a {kind} window, so its runs belong to several triggers: leave parent_run_id out")
 
 
-def _or_none(admission: e.Admission) -> e.Admission | None:
+def _or_none(admission: Admission) -> Admission | None:
     """Return the admission unless it leaves nothing behind."""
-    return None if replace(admission, payload_bytes=0) == e.Admission() else admission
+    return None if replace(admission, payload_bytes=0) == Admission() else admission
 
 
 def _payloads(job_id: str) -> ByKey:
     return ByKey("recent_payloads", job_id)
 
 
-def _windows(job_id: str, kind: e.WindowKind) -> ByKey:
+def _windows(job_id: str, kind: WindowKind) -> ByKey:
     return ByKey("open_windows", job_id, kind)

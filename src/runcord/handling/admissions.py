@@ -7,6 +7,7 @@ from runcord.ledger.arrays import Integers, Texts, Times
 from runcord.ledger.view import Change, Statement
 from runcord.run import events as e
 from runcord.run.state import Run
+from runcord.run.trigger_events import Admission
 from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/admission.sql")
@@ -44,7 +45,7 @@ class _Admitted:
             if event.__class__ in _ADMITTING and event.admission is not None:
                 self._leave_behind(after, event.admission, recorded.at)
 
-    def _leave_behind(self, run: Run, admission: e.Admission, at: datetime) -> None:
+    def _leave_behind(self, run: Run, admission: Admission, at: datetime) -> None:
         if admission.payload_hash is not None and admission.dedup_until is not None:
             self.payloads[run.job_id, admission.payload_hash] = (run.run_id, admission.dedup_until)
         if admission.rate_window_secs is not None:

@@ -1,7 +1,7 @@
 """One command to one run, and what follows from it for other runs."""
 
 from runcord.errors import RunNotFound
-from runcord.handling import dependencies
+from runcord.handling import debugging, dependencies
 from runcord.handling.dependency_graph import graph_of
 from runcord.handling.documents import documents
 from runcord.handling.read_ahead import ReadAhead
@@ -30,6 +30,13 @@ def get_run(tx: Transaction, run_id: str) -> Run:
     return run
 
 
+def create_run(tx: Transaction, run_id: str, facts: e.Triggered) -> Run:
+    """Begin a run whose id is new, and return it."""
+    run: Run = tx.create(run_id, facts)
+    debugging.begun(tx, run, c.Trigger(facts))
+    return run
+
+
 def apply(tx: Transaction, run_id: str, command: c.Command) -> Run:
     """Decide a command, record its events and their consequences, and return the run after it.
 
@@ -40,10 +47,11 @@ def apply(tx: Transaction, run_id: str, command: c.Command) -> Run:
         RunNotFound, StaleAttempt, IllegalTransition, Invalid: refused, and nothing was recorded.
     """
     before = get_run(tx, run_id)
-    events = decide(command, before, tx.at)
-    if not events:
-        return before
-    after: Run = tx.record(run_id, *events)
+    with debugging.watch(tx, run_id, command):
+        events = decide(command, before, tx.at)
+        if not events:
+            return before
+        after: Run = tx.record(run_id, *events)
     follow(tx, before, after, events)
     return after
 

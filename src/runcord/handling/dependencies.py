@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
+from runcord.handling.debugging import watch
 from runcord.handling.dependency_graph import SQL, graph_of
 from runcord.handling.documents import documents
 from runcord.job.state import Dependency, Job
@@ -25,6 +26,7 @@ from runcord.run import commands as c
 from runcord.run import events as e
 from runcord.run.decide import decide
 from runcord.run.state import Run, Wait
+from runcord.run.trigger_events import Hold, Match
 
 RELEASED_AT_ONCE = 100
 """How many runs of a job and key an ending queues itself; the scheduler queues the others right after."""
@@ -40,7 +42,7 @@ class Sort(NamedTuple):
     """The runs of a job that are alike for dependencies: those with a key, or any."""
 
     job_id: str
-    match: e.Match
+    match: Match
     key: str
 
 
@@ -51,16 +53,16 @@ class Ending(NamedTuple):
     status: str
 
 
-def match_of(idempotency_key: str | None, payload: Any) -> e.Hold:
+def match_of(idempotency_key: str | None, payload: Any) -> Hold:
     """Return which endings count for a run."""
     if idempotency_key is not None:
-        return e.Hold("idempotency_key", _key(idempotency_key))
+        return Hold("idempotency_key", _key(idempotency_key))
     key = _dependency_key(payload)
-    return e.Hold("any") if key is None else e.Hold("dependency_key", key)
+    return Hold("any") if key is None else Hold("dependency_key", key)
 
 
 def unmet(
-    dependencies: Iterable[Dependency], match: e.Hold, endings: "dict[Sort, Ending | None]"
+    dependencies: Iterable[Dependency], match: Hold, endings: "dict[Sort, Ending | None]"
 ) -> Iterator[Dependency]:
     """Yield the dependencies that the latest endings do not meet."""
     for dependency in dependencies:
@@ -72,7 +74,7 @@ def unmet(
 # --- when runs are triggered --------------------------------------------------------------------------
 
 
-def expect(tx: Transaction, job: Job, matches: Iterable[e.Hold]) -> None:
+def expect(tx: Transaction, job: Job, matches: Iterable[Hold]) -> None:
     """Read for many runs of a job at once what `hold` will ask for each of them."""
     _load(tx, {sort for match in matches for sort in _upstream(job.dependencies, match)})
 
@@ -104,7 +106,7 @@ def release(tx: Transaction, sorts: Sequence[Sort]) -> None:
     held = _held(tx, sorts)
     graph = graph_of(tx)
     edges = {sort: graph.dependencies.get(sort.job_id, ()) for sort in held}
-    matches = {sort: e.Hold(sort.match, sort.key) for sort in held}
+    matches = {sort: Hold(sort.match, sort.key) for sort in held}
     endings = _load(tx, {up for sort in held for up in _upstream(edges[sort], matches[sort])})
     for sort, run_ids in held.items():
         if any(unmet(edges[sort], matches[sort], endings)):
@@ -116,7 +118,9 @@ def release(tx: Transaction, sorts: Sequence[Sort]) -> None:
         for run_id in [*released, *_held_here(tx).get(sort, ())]:
             run = tx.state(run_id)
             if isinstance(run, Run) and run.is_held:
-                tx.record(run_id, *decide(c.MeetDependencies(), run, tx.at))
+                met = c.MeetDependencies()
+                with watch(tx, run_id, met):
+                    tx.record(run_id, *decide(met, run, tx.at))
 
 
 # --- when dependencies change -------------------------------------------------------------------------
@@ -188,7 +192,7 @@ def _sorts(run: Run, payload: Any) -> list[Sort]:
     return sorts
 
 
-def _upstream(dependencies: Iterable[Dependency], match: e.Hold) -> set[Sort]:
+def _upstream(dependencies: Iterable[Dependency], match: Hold) -> set[Sort]:
     return {Sort(dependency.depends_on_job_id, match.match, match.key) for dependency in dependencies}
 
 

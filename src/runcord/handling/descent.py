@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runcord.errors import CheckpointNotFound, JobNotFound
-from runcord.handling.consequence import SQL, apply, get_run
+from runcord.handling.consequence import SQL, apply, create_run, get_run
 from runcord.handling.documents import documents
 from runcord.handling.schema import check_payload
 from runcord.handling.trigger import Triggering, TriggerRequest, begin, open_job, triggered
@@ -79,7 +79,7 @@ class ContinueRun:
             continuation_of=run.run_id,
             lineage_depth=run.lineage_depth + 1,
         )
-        return Triggering(tx.create(self.new_run_id, facts), idempotency_hit=False, payload=payload)
+        return Triggering(create_run(tx, self.new_run_id, facts), idempotency_hit=False, payload=payload)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class ReplayRun:
             replay_checkpoint=self.from_checkpoint,
             debug_mode=run.debug_mode or self.from_checkpoint is not None,
         )
-        return Triggering(tx.create(self.new_run_id, facts), idempotency_hit=False, payload=payload)
+        return Triggering(create_run(tx, self.new_run_id, facts), idempotency_hit=False, payload=payload)
 
 
 @dataclass(frozen=True)

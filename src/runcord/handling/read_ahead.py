@@ -36,6 +36,6 @@ class ReadAhead:
 
     def _prepared(self, tx: Transaction) -> dict[str, list[Row]]:
         known: dict[str, list[Row]] = {}
-        for run_id, *rest in tx.answer(self) if tx.was_asked(self) else ():
+        for run_id, *rest in tx.answer(self) if tx.asked(self) else ():
             known.setdefault(run_id, []).append(tuple(rest))
         return known

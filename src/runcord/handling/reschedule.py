@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from runcord.handling.consequence import apply, get_run
+from runcord.handling.debugging import watch
 from runcord.handling.schema import check_payload
 from runcord.job.state import Job
 from runcord.ledger.transaction import Context, Plan, Transaction
@@ -34,8 +35,10 @@ class RescheduleRun:
             RunNotFound, IllegalTransition: refused.
             PayloadInvalid: the new payload does not fit.
         """
-        if self.replace_payload:
-            job = tx.state(get_run(tx, self.run_id).job_id)
-            if isinstance(job, Job):
-                check_payload(job, self.payload)
-        return apply(tx, self.run_id, c.Reschedule(self.due_at, self.payload, self.replace_payload))
+        command = c.Reschedule(self.due_at, self.payload, self.replace_payload)
+        with watch(tx, self.run_id, command):
+            if self.replace_payload:
+                job = tx.state(get_run(tx, self.run_id).job_id)
+                if isinstance(job, Job):
+                    check_payload(job, self.payload)
+            return apply(tx, self.run_id, command)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from runcord.errors import RuncordError
 from runcord.handling import results
 from runcord.handling.consequence import apply
+from runcord.handling.debugging import watch
 from runcord.ledger.transaction import Context, Plan, Transaction
 from runcord.recorded import Recorded
 from runcord.run import commands as c
@@ -56,8 +57,9 @@ class ReportRun:
     def handle(self, tx: Transaction) -> Reported:
         """Decide and record."""
         before = len(tx.recorded(self.run_id))
-        results.check(tx, self.run_id, self.command)
-        run = apply(tx, self.run_id, self.command)
+        with watch(tx, self.run_id, self.command):
+            results.check(tx, self.run_id, self.command)
+            run = apply(tx, self.run_id, self.command)
         return Reported(run, tx.recorded(self.run_id)[before:])
 
 
@@ -85,7 +87,8 @@ class CommandRuns:
 
     def _one(self, tx: Transaction, run_id: str, command: c.WorkerCommand | c.OperatorCommand) -> Run | RuncordError:
         try:
-            results.check(tx, run_id, command)
-            return apply(tx, run_id, command)
+            with watch(tx, run_id, command):
+                results.check(tx, run_id, command)
+                return apply(tx, run_id, command)
         except RuncordError as refusal:
             return refusal

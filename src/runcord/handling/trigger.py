@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from runcord.errors import Invalid, JobDisabled, JobNotFound, RunNotFound
 from runcord.handling import dependencies, idempotency
 from runcord.handling.admission import Fate, Foresight, Keys, admit, is_plain, read_ahead
+from runcord.handling.consequence import create_run
 from runcord.handling.rate import Turn
 from runcord.handling.schema import check_payload
 from runcord.job.state import Job
@@ -155,7 +156,7 @@ def begin(tx: Transaction, job: Job, run_id: str, facts: e.Triggered) -> Run:
     """Record a new run and return it; it is held back if dependencies of its job are not met."""
     if job.dependencies:
         facts = dependencies.hold(tx, job, run_id, facts)
-    return tx.create(run_id, facts)
+    return create_run(tx, run_id, facts)
 
 
 def triggered(

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar, cast
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 
+from runcord.clock import monotonic
 from runcord.errors import Invalid, NotFound
 from runcord.http.backend import Backend
 from runcord.http.credentials import Key
@@ -63,6 +64,8 @@ class Call:
     token: RunToken | None = None
     given_body: BaseModel | None = None
     given_query: BaseModel | None = None
+    received: float = field(default_factory=monotonic)
+    """When it was there, whole, by the monotonic clock."""
 
     @property
     def project_id(self) -> str:
@@ -90,6 +93,7 @@ class Call:
             actor=self.actor,
             request_id=self.request_id,
             trace=self.request.headers.get("traceparent", "")[:128] or None,
+            received=self.received,
         )
 
     @property

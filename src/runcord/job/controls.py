@@ -5,7 +5,7 @@ from typing import Any
 
 from runcord.errors import Invalid
 from runcord.job.state import Job, JobSettings
-from runcord.run.events import WindowKind
+from runcord.run.trigger_events import WindowKind
 
 NAMES = frozenset(
     {

@@ -205,17 +205,21 @@ class Executor:
         outcomes: list[Answer | RuncordError] = []
         for handler in handlers:
             tx.begin(handler.context)
+            refusal: RuncordError | None = None
             try:
                 outcomes.append(Answer(handler.handle(tx)))
-            except RuncordError as refusal:
+            except RuncordError as error:
                 tx.undo()
-                outcomes.append(refusal)
+                refusal = error
             except psycopg.Error:
                 raise
             except Exception:
                 tx.undo()
                 log.exception("command_failed", project_id=tx.project_id, command=type(handler).__name__)
-                outcomes.append(InternalError())
+                refusal = InternalError()
+            if refusal is not None:
+                outcomes.append(refusal)
+            tx.finish(refusal)
         return outcomes
 
     # --- connections ----------------------------------------------------------------------------------

@@ -114,6 +114,11 @@ def _compact(value: Any) -> dict[str, Any]:
     return members
 
 
+def to_members(value: Any) -> dict[str, Any]:
+    """Return a dataclass as JSON members, without those that have their defaults."""
+    return orjson.loads(orjson.dumps(_compact(value), option=_JSON_OPTIONS))
+
+
 def to_json(value: Any) -> bytes:
     """Return `value` as JSON bytes; times in RFC 3339, UTC."""
     return orjson.dumps(value, option=_JSON_OPTIONS)

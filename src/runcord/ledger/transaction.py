@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+from runcord.errors import InternalError, RuncordError
 from runcord.ids import new_event_id
 from runcord.ledger.channel import Channel, Row
 from runcord.ledger.mapper import to_json
@@ -30,10 +31,12 @@ class Context:
     request_id: str | None = None
     trace: str | None = None
     causation: str | None = None
+    received: float | None = None
+    """When the request came, by `clock.monotonic`; kept by nobody."""
 
     def metadata(self) -> dict[str, str]:
-        """Return the members that are known."""
-        return {name: value for name, value in self.__dict__.items() if value is not None}
+        """Return the members that are known and kept."""
+        return {name: value for name, value in self.__dict__.items() if value is not None and name != "received"}
 
 
 class Question(Protocol):
@@ -105,6 +108,12 @@ class _Undo:
     actions: list[Callable[[], None]]
 
 
+@dataclass
+class _Aftermath:
+    action: Callable[[RuncordError | None], None]
+    refusal: RuncordError | None = None
+
+
 class Transaction:
     """The ledger of one project, locked, at one time."""
 
@@ -136,6 +145,13 @@ class Transaction:
         self._context_members: dict[str, str] = {}
         self._context_bytes = b"{}"
         self._undo = _Undo({}, 0, 0, [])
+        self._afterwards: list[_Aftermath] = []
+
+    @property
+    def context(self) -> Context:
+        """Who wants what the present handler does."""
+        assert self._context is not None
+        return self._context
 
     # --- reading --------------------------------------------------------------------------------------
 
@@ -174,10 +190,6 @@ class Transaction:
     def answer(self, key: Hashable) -> list[Row]:
         """Return the rows that the question of that key brought."""
         return self._answers[key]
-
-    def was_asked(self, key: Hashable) -> bool:
-        """Whether there is an answer under that key."""
-        return key in self._answers
 
     def memory(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what the handlers of this transaction share under that key. Changes need `on_undo`."""
@@ -240,14 +252,24 @@ class Transaction:
         """Have `action` called if the present handler is refused after all."""
         self._undo.actions.append(action)
 
+    def afterwards(self, action: Callable[[RuncordError | None], None]) -> None:
+        """Have `action` called once the present handler is done, and what it was refused for, if it was, taken back.
+
+        It is told the refusal, and what it records stays.
+        """
+        self._afterwards.append(_Aftermath(action))
+
     def isolate(self, action: Callable[[], T]) -> T:
         """Return what `action` returns; if it raises, take back what it did, and nothing of what was done before."""
         outer, self._undo = self._undo, self._here()
+        aftermath = len(self._afterwards)
         try:
             result = action()
-        except BaseException:
+        except BaseException as error:
             self.undo()
             self._undo = outer
+            for one in self._afterwards[aftermath:]:
+                one.refusal = one.refusal or (error if isinstance(error, RuncordError) else InternalError())
             raise
         inner, self._undo = self._undo, outer
         for stream_id, before in inner.streams.items():
@@ -306,6 +328,13 @@ class Transaction:
         del self.writes[self._undo.writes :]
         for action in reversed(self._undo.actions):
             action()
+
+    def finish(self, refusal: RuncordError | None) -> None:
+        """End the present handler, which came to that."""
+        if self._afterwards:
+            aftermath, self._afterwards = self._afterwards, []
+            for one in aftermath:
+                one.action(one.refusal or refusal)
 
     def _here(self) -> _Undo:
         return _Undo({}, len(self.events), len(self.writes), [])

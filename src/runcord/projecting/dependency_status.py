@@ -9,8 +9,8 @@ from runcord.handling.dependency_graph import SQL
 from runcord.job.state import Dependency, Job
 from runcord.ledger.mapper import Codec
 from runcord.projecting.time_travel import Read
-from runcord.run.events import Hold
 from runcord.run.state import Run
+from runcord.run.trigger_events import Hold
 
 _JOBS = Codec(Job)
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from runcord.ledger.mapper import to_members
 from runcord.projecting.time_travel import LAST_VERSION, Read, events_of_types, events_of_types_descending
 from runcord.recorded import Recorded
 from runcord.run import events as e
@@ -39,7 +40,10 @@ class Checkpoint(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Message(Fact):
-    """A log line, or a report of progress (`type` progress; `data` has percent, step and eta_seconds)."""
+    """A log line, a report of progress (`type` progress; `data` has percent, step and eta_seconds), or a command that
+    reached the run in debug mode (`type` and `level` debug; `data` has the command's name and input, the events or the
+    refusal that came of it, and the times).
+    """
 
     type: str
     level: str
@@ -122,9 +126,9 @@ async def messages(
     level: str | None = None,
     type: str | None = None,
 ) -> list[Message]:
-    """Return logs and reports of progress above version `after`, of one level and type if asked, oldest first."""
+    """Return messages above version `after`, of one level and type if asked, oldest first."""
     found: list[Message] = []
-    async for recorded in _all(read, project_id, run_id, [e.Logged, e.Progressed], after):
+    async for recorded in _all(read, project_id, run_id, [e.Logged, e.Progressed, e.Debugged], after):
         one = message(recorded)
         if level in (None, one.level) and type in (None, one.type):
             found.append(one)
@@ -161,9 +165,13 @@ def checkpoint(recorded: Recorded[e.Checkpointed]) -> Checkpoint:
     return Checkpoint(**_envelope(recorded), sequence=event.sequence, state=event.state, source=event.source)
 
 
-def message(recorded: Recorded[e.Logged] | Recorded[e.Progressed]) -> Message:
+def message(recorded: Recorded[e.Logged] | Recorded[e.Progressed] | Recorded[e.Debugged]) -> Message:
     """Return the message that the event is."""
     event = recorded.event
+    if isinstance(event, e.Debugged):
+        return Message(
+            **_envelope(recorded), type="debug", level="debug", message=_decision(event), data=to_members(event)
+        )
     if isinstance(event, e.Logged):
         return Message(
             **_envelope(recorded), type=event.type, level=event.level, message=event.message, data=event.data
@@ -176,6 +184,12 @@ def message(recorded: Recorded[e.Logged] | Recorded[e.Progressed]) -> Message:
         message=event.message or "",
         data={name: value for name, value in data.items() if value is not None},
     )
+
+
+def _decision(event: e.Debugged) -> str:
+    if event.refusal is not None:
+        return f"{event.command} was refused: {event.refusal.message}"
+    return f"{event.command}: {', '.join(event.events) or 'there was nothing to do'}"
 
 
 def usage(recorded: Recorded[e.UsageRecorded]) -> Usage:

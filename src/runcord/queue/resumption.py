@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from runcord.errors import NoFreeSlot
 from runcord.handling.consequence import apply, get_run
+from runcord.handling.debugging import watch
 from runcord.handling.runs import Reported
 from runcord.ledger.transaction import Context, Plan, Transaction
 from runcord.queue.slots import slots_of
@@ -34,9 +35,10 @@ class ResumeRun:
             NoFreeSlot: the job, or the run's concurrency key, has as many runs at work as it may have.
         """
         run = get_run(tx, self.run_id)
-        if decide(self.command, run, tx.at):  # nothing follows a resume that was heard before
-            for limits in tx.query(SQL["slots"], {"job_id": run.job_id, "concurrency_key": run.concurrency_key}):
-                if not slots_of(tx).take(tx, run.job_id, run.concurrency_key, *limits):
-                    raise NoFreeSlot
-        before = len(tx.recorded(self.run_id))
-        return Reported(apply(tx, self.run_id, self.command), tx.recorded(self.run_id)[before:])
+        with watch(tx, self.run_id, self.command):
+            if decide(self.command, run, tx.at):  # nothing follows a resume that was heard before
+                for limits in tx.query(SQL["slots"], {"job_id": run.job_id, "concurrency_key": run.concurrency_key}):
+                    if not slots_of(tx).take(tx, run.job_id, run.concurrency_key, *limits):
+                        raise NoFreeSlot
+            before = len(tx.recorded(self.run_id))
+            return Reported(apply(tx, self.run_id, self.command), tx.recorded(self.run_id)[before:])

@@ -15,6 +15,7 @@ from runcord.run.retry import delay_secs
 from runcord.run.state import Run
 from runcord.run.status import REPLAYABLE, SLOT_HOLDING, Status, may_become
 from runcord.run.trace import whole_ms
+from runcord.run.trigger_events import WindowKind
 
 MAX_LINEAGE_DEPTH = 10
 MAX_TAGS = 20
@@ -96,7 +97,7 @@ def _dequeue(command: c.Dequeue, run: Run, at: datetime) -> Events:
 # --- what further triggers do -------------------------------------------------------------------------
 
 
-def is_open(run: Run, kind: e.WindowKind, key: str, at: datetime) -> bool:
+def is_open(run: Run, kind: WindowKind, key: str, at: datetime) -> bool:
     """Return whether the run gathers triggers of that kind and key at `at`: until it is due, fired or not."""
     window = run.window
     if window is None or run.status is not Status.DELAYED or run.due_at <= at:
@@ -110,7 +111,7 @@ def is_full(size: int, payload_bytes: int, max_size: int | None) -> bool:
 
 
 def _gather(command: c.GatherCommand, run: Run, at: datetime) -> Events:
-    kind: e.WindowKind = "debounce" if isinstance(command, c.Debounce) else "batch"
+    kind: WindowKind = "debounce" if isinstance(command, c.Debounce) else "batch"
     facts, window = command.facts, run.window
     if window is None or not is_open(run, kind, facts.admission.key, at):
         raise _refused(run, "gather triggers", f"it is in no open {kind} window of that key")

@@ -253,6 +253,8 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
             return {"idempotency_key": None}
         case e.DebugSet():
             return {"debug_mode": event.debug_mode}
+        case e.Debugged():
+            return {"debugged": run.debugged + 1}
         case e.Triggered():
             return {}
 

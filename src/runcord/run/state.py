@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import Any
 
 from runcord.run.build import altered
-from runcord.run.events import Failure, Match, WaitKind, WindowKind
+from runcord.run.events import Failure, WaitKind
 from runcord.run.retry import RetryPolicy, Seconds
 from runcord.run.status import FINISHED, SLOT_HOLDING, TERMINAL, Status
 from runcord.run.trace import ExecutionTrace, whole_ms
+from runcord.run.trigger_events import Match, WindowKind
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ class Run:
     """The latest run made from this one."""
     continued_as: str | None = None
     debug_mode: bool = False
+    debugged: int = 0
+    """How many commands debug mode has written down."""
     machine_preset: str | None = None
     checkpoints: int = 0
     """How many checkpoints were saved: the last one's sequence number."""

@@ -107,7 +107,7 @@ class Runs:
     def events(
         self, run_id: str, *, level: str | None = None, type: str | None = None, page_size: int | None = None
     ) -> Pager[RunEvent]:
-        """Iterate over the log lines and progress that workers posted, oldest first."""
+        """Iterate over messages, oldest first: log lines, progress, and commands in debug mode (`type="debug"`)."""
         query = {"level": level, "type": type, "limit": page_size}
         return self._pager(RunEvent, run_id, "events", query=query)
 

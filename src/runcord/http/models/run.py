@@ -257,7 +257,7 @@ class IdempotencyReset(Document):
 
 
 class RunEvent(Document):
-    """A log line, or a report of progress, of a worker."""
+    """A log line or a report of progress of a worker, or a command that reached the run in debug mode."""
 
     id: str
     run_id: str

@@ -93,10 +93,10 @@ class StatusChangeFrame(_Framed):
 
 
 class MessageFrame(_Framed):
-    """A worker wrote to the log, or reported progress."""
+    """A worker wrote to the log or reported progress, or a command reached the run in debug mode."""
 
     type: Literal["event"]
-    event_type: Annotated[str, Field(description="`log`, `progress`, or the worker's own word.")]
+    event_type: Annotated[str, Field(description="`log`, `progress`, `debug`, or the worker's own word.")]
     level: str
     message: str
     data: AnyJson = None

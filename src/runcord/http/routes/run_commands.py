@@ -78,7 +78,11 @@ async def reschedule_run(call: Call) -> Answer:
 
 
 async def set_debug_mode(call: Call) -> Answer:
-    """Switch the run's debug mode."""
+    """Switch the run's debug mode.
+
+    While it is on, every command that reaches the run is put on its record: what it said, what was decided, and how
+    long that took; refused ones too. `…/events?type=debug` lists them, 1,000 in a run's life at most.
+    """
     committed = await _execute(call, c.SetDebug(call.body(DebugBody).debug_mode))
     return Answer(
         {"status": "ok", "debug_mode": committed.value.debug_mode},

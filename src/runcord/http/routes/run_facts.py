@@ -39,7 +39,11 @@ MAX_BUNDLED = 1_000
 
 
 async def list_events(call: Call) -> Answer:
-    """List the log lines and reports of progress of the run's workers, oldest first."""
+    """List the log lines and reports of progress of the run's workers, oldest first.
+
+    Of a run in debug mode also the commands that reached it (`type=debug`), each with its input, its times, and the
+    events or the refusal that came of it.
+    """
     query = call.query(MessagesQuery)
     place = query.place("events", int)
     await require_run(call)

@@ -28,7 +28,7 @@ def event_frame(step: Step, *, project_id: str) -> dict[str, Any]:
     }
     if "actor" in recorded.metadata:
         place["actor"] = recorded.metadata["actor"]
-    if isinstance(recorded.event, e.Logged | e.Progressed):
+    if isinstance(recorded.event, e.Logged | e.Progressed | e.Debugged):
         return _message(facts.message(recorded)) | place
     type_name, data = _stored(recorded.event)
     members = place | {"event_type": type_name, "data": orjson.Fragment(data)}

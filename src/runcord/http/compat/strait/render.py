@@ -144,7 +144,7 @@ def render_run_dependency(job_id: str, status: DependencyStatus) -> dict[str, An
 
 
 def render_message(message: facts.Message) -> dict[str, Any]:
-    """Return a log line or a report of progress as Strait's RunEvent."""
+    """Return a message as Strait's RunEvent."""
     return _present(
         _fact(message) | {"type": message.type, "message": message.message},
         level=message.level or None,
