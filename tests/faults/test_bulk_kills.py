@@ -117,8 +117,15 @@ REQUESTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("action", REQUESTS)
-@pytest.mark.parametrize("moment", ["committer.before_commit", "committer.after_commit"])
+@pytest.mark.parametrize(
+    ("moment", "action"),
+    [
+        ("committer.before_commit", "cancel"),
+        ("committer.after_commit", "replay"),
+        pytest.param("committer.before_commit", "replay", marks=pytest.mark.slow),
+        pytest.param("committer.after_commit", "cancel", marks=pytest.mark.slow),
+    ],
+)
 def test_a_server_killed_in_the_middle_is_followed_by_another_and_each_run_is_acted_on_once(
     durable_dsn: str, action: str, moment: str
 ) -> None:

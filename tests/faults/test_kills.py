@@ -30,7 +30,7 @@ def check_journal(journal: Journal, expected: int) -> None:
 
 
 @pytest.mark.parametrize("moment", ["committer.before_commit", "committer.after_commit"])
-@pytest.mark.parametrize("count", [2, 6])
+@pytest.mark.parametrize("count", [2, pytest.param(6, marks=pytest.mark.slow)])
 def test_a_server_killed_around_its_commit_loses_and_doubles_nothing(durable_dsn: str, moment: str, count: int) -> None:
     async def test() -> None:
         with ServerProcess(durable_dsn) as server:
