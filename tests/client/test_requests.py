@@ -199,6 +199,57 @@ def test_jobs_are_created_updated_and_deleted(client: Client, server: Any) -> No
     assert (server.last.method, server.last.url.path) == ("DELETE", "/v1/jobs/s")
 
 
+DEPENDENCY = {
+    "id": "dep_1",
+    "job_id": "job_1",
+    "depends_on_job_id": "job_2",
+    "condition": "completed",
+    "created_at": NOW,
+}
+ENDINGS = ("completed", "failed", "dead_letter", "timed_out", "crashed", "system_failed", "canceled", "expired")
+HEALTH = {
+    "job_id": "job_1",
+    "window": "1h",
+    "since": NOW,
+    **{f"{name}_runs": 1 for name in ("total", *ENDINGS)},
+    **dict.fromkeys(("success_rate", "avg_duration_secs", "p95_duration_secs", "health_score"), 0.5),
+}
+
+
+def test_jobs_are_copied_switched_and_looked_after(client: Client, server: Any) -> None:
+    server.answer(JOB)
+    client.jobs.clone("s", "copy")
+    assert (server.last.url.path, server.last_body) == ("/v1/jobs/s/clone", {"name": "copy", "slug": "copy"})
+    server.answers = []
+    server.answer(HEALTH)
+    assert client.jobs.health("s", "1h").p95_duration_secs == 0.5
+    assert str(server.last.url).endswith("/v1/jobs/s/health?window=1h")
+    server.answers = []
+    server.answer({"updated": 1, "not_found": ["nobody"]})
+    assert client.jobs.enable("s", "nobody").not_found == ["nobody"]
+    assert (server.last.url.path, server.last_body) == ("/v1/jobs/batch-enable", {"ids": ["s", "nobody"]})
+    assert client.jobs.disable("s").updated == 1
+    assert (server.last.url.path, server.last_body) == ("/v1/jobs/batch-disable", {"ids": ["s"]})
+
+
+def test_dependencies_are_made_listed_ended_and_read_for_a_run(client: Client, server: Any) -> None:
+    server.answer(DEPENDENCY)
+    assert client.jobs.depend("s", "import", "any").id == "dep_1"
+    assert server.last.url.path == "/v1/jobs/s/dependencies"
+    assert server.last_body == {"depends_on_job_id": "import", "condition": "any"}
+    client.jobs.end_dependency("s", "dep_1")
+    assert (server.last.method, server.last.url.path) == ("DELETE", "/v1/jobs/s/dependencies/dep_1")
+    server.answers = []
+    server.answer([DEPENDENCY])
+    assert [one.depends_on_job_id for one in client.jobs.dependencies("s")] == ["job_2"]
+    server.answers = []
+    stands = {**DEPENDENCY, "satisfied": True, "upstream_run_id": "run_2", "upstream_status": "completed"}
+    members = {"run_id": "run_1", "job_id": "job_1", "status": "queued", "dependencies_satisfied": True}
+    server.answer({**members, "dependencies": [stands]})
+    status = client.runs.dependencies("run_1")
+    assert status.dependencies_satisfied and status.dependencies[0].upstream_run_id == "run_2"
+
+
 def test_claims_are_read_with_what_an_earlier_attempt_left(
     client: Client, server: Any, run_json: dict[str, Any]
 ) -> None:

@@ -120,6 +120,62 @@ class Batch(Model):
     created: int
 
 
+class JobDependency(Model):
+    """Show that runs of a job wait for another job's."""
+
+    id: str
+    job_id: str
+    depends_on_job_id: str
+    condition: str
+    created_at: datetime
+
+
+class RunDependency(JobDependency):
+    """Show a dependency as it stands for one run, with the latest ending that counts for it."""
+
+    satisfied: bool
+    upstream_run_id: str | None = None
+    upstream_status: str | None = None
+
+
+class DependencyStatus(Model):
+    """Show what a run's job depends on, and whether all of it holds."""
+
+    run_id: str
+    job_id: str
+    status: str
+    dependencies: list[RunDependency]
+    dependencies_satisfied: bool
+
+
+class JobHealth(Model):
+    """Show how the runs of a job ended within a window; durations in seconds, `health_score` from 0 to 100."""
+
+    job_id: str
+    window: str
+    since: datetime
+    total_runs: int
+    completed_runs: int
+    failed_runs: int
+    dead_letter_runs: int
+    timed_out_runs: int
+    crashed_runs: int
+    system_failed_runs: int
+    canceled_runs: int
+    expired_runs: int
+    success_rate: float
+    avg_duration_secs: float
+    p95_duration_secs: float
+    health_score: float
+
+
+class Switched(Model):
+    """Say how many jobs were enabled or disabled that were not so before, and which are not there."""
+
+    updated: int
+    not_found: list[str] = Field(default_factory=list)
+
+
 class Job(Model):
     """Show a job at its latest version."""
 
@@ -153,6 +209,7 @@ class Job(Model):
     retry_delays_secs: list[float] | None = None
     payload_schema: Any = None
     tags: dict[str, str] = Field(default_factory=dict)
+    dependencies: list[JobDependency] = Field(default_factory=list[JobDependency])
     version_id: str | None = None
     version_policy: str | None = None
 

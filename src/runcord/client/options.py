@@ -77,6 +77,9 @@ class JobFields(TypedDict, total=False):
     retry_delays_secs: Sequence[float]
     version_policy: Literal["pin", "latest", "minor"]
     execution_mode: str
+    webhook_url: str
+    webhook_secret: str | None
+    endpoint_signing_secret: str | None
 
 
 class RunChoice(TypedDict, total=False):

@@ -1,13 +1,16 @@
 """Calls about jobs, and the triggering of their runs."""
 
 from collections.abc import Iterable
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from runcord.client._async.connection import AsyncConnection
 from runcord.client._async.pager import AsyncPager
-from runcord.client.models import Batch, Job, Rehearsal, TriggeredRun
+from runcord.client.models import Batch, Job, JobDependency, JobHealth, Rehearsal, Switched, TriggeredRun
 from runcord.client.options import JobFields, SingleTriggerOptions, TriggerItem, trigger_body
 from runcord.client.request import Request, given, path
+
+Condition = Literal["completed", "failed", "any"]
+HealthWindow = Literal["1h", "1d", "7d", "30d"]
 
 
 class AsyncJobs:
@@ -44,6 +47,47 @@ class AsyncJobs:
     async def delete(self, job: str) -> None:
         """Delete the job. Raises ConflictError while it has runs that have not ended."""
         await self._connection.send(Request("DELETE", path("v1", "jobs", job), object))
+
+    async def clone(self, job: str, slug: str, *, name: str | None = None) -> Job:
+        """Make a job with the settings and secrets of this one. Raises ConflictError when the slug is taken."""
+        body = {"name": name or slug, "slug": slug}
+        return await self._connection.send(Request("POST", path("v1", "jobs", job, "clone"), Job, body=body))
+
+    async def health(self, job: str, window: HealthWindow = "7d") -> JobHealth:
+        """Tell how the job's runs ended in the last hour, day, 7 or 30 days."""
+        target, query = path("v1", "jobs", job, "health"), {"window": window}
+        return await self._connection.send(Request("GET", target, JobHealth, query=query, repeatable=True))
+
+    async def enable(self, *jobs: str) -> Switched:
+        """Let jobs take runs, in one append."""
+        target, body = path("v1", "jobs", "batch-enable"), {"ids": jobs}
+        return await self._connection.send(Request("POST", target, Switched, body=body, repeatable=True))
+
+    async def disable(self, *jobs: str) -> Switched:
+        """Let jobs take no new runs, and their queued ones wait."""
+        target, body = path("v1", "jobs", "batch-disable"), {"ids": jobs}
+        return await self._connection.send(Request("POST", target, Switched, body=body, repeatable=True))
+
+    async def depend(self, job: str, on: str, condition: Condition = "completed") -> JobDependency:
+        """Let runs of the job wait until the latest run of another has ended as `condition` says.
+
+        Raises ValidationError when that would make a circle, ConflictError when there is such a dependency.
+        """
+        body = {"depends_on_job_id": on, "condition": condition}
+        target = path("v1", "jobs", job, "dependencies")
+        return await self._connection.send(Request("POST", target, JobDependency, body=body))
+
+    def dependencies(
+        self, job: str, *, page_size: int | None = None, cursor: str | None = None
+    ) -> AsyncPager[JobDependency]:
+        """Iterate over what the job depends on, oldest first."""
+        target, query = path("v1", "jobs", job, "dependencies"), {"limit": page_size, "cursor": cursor}
+        return AsyncPager(self._connection, Request("GET", target, JobDependency, query=query, repeatable=True))
+
+    async def end_dependency(self, job: str, dependency_id: str) -> None:
+        """Take a dependency away; runs that only it has held back are queued."""
+        target = path("v1", "jobs", job, "dependencies", dependency_id)
+        await self._connection.send(Request("DELETE", target, object))
 
     async def trigger(self, job: str, payload: Any = None, **options: Unpack[SingleTriggerOptions]) -> TriggeredRun:
         """Make a run of the job, or what its settings make of a trigger: see `TriggeredRun`.

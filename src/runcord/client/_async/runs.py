@@ -13,6 +13,7 @@ from runcord.client.errors import RunNotFinishedError
 from runcord.client.models import (
     Acknowledgement,
     Checkpoint,
+    DependencyStatus,
     HistoryEvent,
     KeyReset,
     Output,
@@ -177,6 +178,11 @@ class AsyncRuns:
                 repeatable=True,
             )
         )
+
+    async def dependencies(self, run_id: str) -> DependencyStatus:
+        """Tell what the run's job depends on, and whether all of it holds for this run."""
+        target = path("v1", "runs", run_id, "dependency-status")
+        return await self._connection.send(Request("GET", target, DependencyStatus, repeatable=True))
 
     async def reset_idempotency_key(self, run_id: str) -> None:
         """Release the run's idempotency key, so that the next trigger with it makes a new run."""

@@ -14,6 +14,7 @@ from runcord.client.errors import RunNotFinishedError
 from runcord.client.models import (
     Acknowledgement,
     Checkpoint,
+    DependencyStatus,
     HistoryEvent,
     KeyReset,
     Output,
@@ -174,6 +175,11 @@ class Runs:
                 repeatable=True,
             )
         )
+
+    def dependencies(self, run_id: str) -> DependencyStatus:
+        """Tell what the run's job depends on, and whether all of it holds for this run."""
+        target = path("v1", "runs", run_id, "dependency-status")
+        return self._connection.send(Request("GET", target, DependencyStatus, repeatable=True))
 
     def reset_idempotency_key(self, run_id: str) -> None:
         """Release the run's idempotency key, so that the next trigger with it makes a new run."""
