@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,3 +97,23 @@ async def create_job(server: ServerProcess, slug: str, **settings: Any) -> None:
     async with http(server) as client:
         response = await client.post("/v1/jobs", json={"name": slug, "slug": slug, **settings})
         assert response.status_code == 201, response.text
+
+
+async def until(client: httpx2.AsyncClient, run_id: str, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Return the run as soon as the condition holds."""
+    deadline = monotonic() + 30
+    while True:
+        run = (await client.get(f"/v1/runs/{run_id}")).json()
+        if condition(run):
+            return run
+        assert monotonic() < deadline, run
+        await asyncio.sleep(0.02)
+
+
+async def struck(server: ServerProcess) -> None:
+    """Return when the fault that the server was started with has killed it."""
+    deadline = monotonic() + PATIENCE_SECS
+    while server.exit_code is None:
+        assert monotonic() < deadline, "the fault did not strike"
+        await asyncio.sleep(0.01)
+    assert server.exit_code == -signal.SIGKILL, server.log

@@ -14,7 +14,7 @@ from runcord.clock import monotonic
 from runcord.testing.postgres import TestServer
 from runcord.testing.server import API_KEY, PROJECT, ServerProcess
 
-from .clients import Journal, create_job, http, trigger_keys, work_off
+from .clients import Journal, create_job, http, struck, trigger_keys, until, work_off
 from .invariants import check_ledger
 
 pytestmark = pytest.mark.faults
@@ -39,11 +39,7 @@ def test_a_server_killed_around_its_commit_loses_and_doubles_nothing(durable_dsn
             server.start(fault=f"{moment}:{count}")
             journal = Journal()
             triggering = asyncio.create_task(trigger_keys(server, journal, "job", clients=12, each=10))
-            deadline = monotonic() + 60
-            while server.exit_code is None:
-                assert monotonic() < deadline, "the fault did not strike"
-                await asyncio.sleep(0.01)
-            assert server.exit_code == -signal.SIGKILL
+            await struck(server)
             await asyncio.to_thread(server.start)
             await triggering
             assert journal.failures > 0
@@ -92,10 +88,10 @@ def test_a_killed_postgres_loses_nothing_and_the_server_goes_on(durable_postgres
                 pid = durable_postgres.server.pid
                 assert pid is not None
                 os.kill(pid, signal.SIGKILL)
-                struck = monotonic()
+                killed_at = monotonic()
                 seen = len(journal.runs)
                 while len(journal.runs) == seen and not work.done():
-                    assert monotonic() - struck < RECOVERY_SECS, "writes did not come back"
+                    assert monotonic() - killed_at < RECOVERY_SECS, "writes did not come back"
                     await asyncio.sleep(0.02)
             await work
             assert server.exit_code is None
@@ -146,13 +142,13 @@ def test_the_runs_of_a_lost_worker_are_taken_over_and_a_zombie_is_refused(dsn: s
                     for run_id in run_ids:
                         await until(client, run_id, lambda run: run["status"] == "executing" and run["version"] >= 4)
                     os.kill(lost.pid, how)
-                    struck = monotonic()
+                    killed_at = monotonic()
                     workers.append(start_worker(server, "saver", "work"))
                     for run_id in run_ids:
                         run = await until(client, run_id, lambda run: run["status"] == "completed")
                         assert run["result"] == {"by": "saver", "seen": {"by": "lost"}}
                         assert run["attempt"] == 2
-                    assert monotonic() - struck < 2 + RECOVERY_SECS
+                    assert monotonic() - killed_at < 2 + RECOVERY_SECS
                     if how is signal.SIGSTOP:
                         # The zombie wakes up and reports: its attempt is not the run's any more.
                         os.kill(lost.pid, signal.SIGCONT)
@@ -171,14 +167,3 @@ def test_the_runs_of_a_lost_worker_are_taken_over_and_a_zombie_is_refused(dsn: s
         assert (counted["run.completed.v1"], counted["run.retried.v1"]) == (2, 2)
 
     asyncio.run(test())
-
-
-async def until(client, run_id, condition):  # type: ignore[no-untyped-def]
-    """Return the run as soon as the condition holds."""
-    deadline = monotonic() + 30
-    while True:
-        run = (await client.get(f"/v1/runs/{run_id}")).json()
-        if condition(run):
-            return run
-        assert monotonic() < deadline, run
-        await asyncio.sleep(0.02)
