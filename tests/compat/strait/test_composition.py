@@ -110,15 +110,7 @@ def test_the_stream_of_an_ended_run_replays_every_change_and_ends(play: RunScena
         (logged,) = (frame for frame in frames if frame.get("type") == "event" and frame["event_type"] == "log")
         assert logged["message"] == "line\u2028separator \x1b[0m"
 
-    if not _is_served("GET", "/v1/runs/x/stream"):
-        pytest.skip("not served yet")
     play(form, scenario)
-
-
-def _is_served(method: str, path: str) -> bool:
-    from runcord.testing.contract import operation_of
-
-    return operation_of(method, path) is not None
 
 
 class _LosesTheFirst(httpx.HTTPTransport):
