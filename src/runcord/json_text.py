@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from typing import Any
 
 import orjson
@@ -22,8 +23,8 @@ class MalformedJson(Invalid):
     code = "malformed_json"
 
 
-def parse(raw: bytes) -> Any:
-    """Return the JSON value.
+def parse(raw: bytes, what: str = "the body") -> Any:
+    """Return the JSON value. `what` names it in messages.
 
     Raises:
         MalformedJson: it is no JSON (RFC 8259), or holds a number no double can.
@@ -33,14 +34,14 @@ def parse(raw: bytes) -> Any:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise MalformedJson(f"the body is not valid JSON: {str(error)[:200]}") from error
+        raise MalformedJson(f"{what} is not valid JSON: {str(error)[:200]}") from error
     if b"\\u0000" in raw and _holds_nul(value):
         raise Invalid("strings must not contain NUL (U+0000): remove it, or encode the data (base64, say)")
     # Few bodies have brackets enough to be too deep: only those are looked into.
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
-        raise Invalid(f"the body nests more than {MAX_DEPTH} deep: flatten it, or send the inner part as a string")
+        raise Invalid(f"{what} nests more than {MAX_DEPTH} deep: flatten it, or send the inner part as a string")
     if _LONG_NUMBER.search(raw):
-        json.loads(raw, parse_int=_exact)
+        json.loads(raw, parse_int=partial(_exact, what))
     return value
 
 
@@ -59,10 +60,10 @@ def _is_deeper(value: Any, levels: int) -> bool:
     return any(isinstance(item, dict | list) for item in layer)
 
 
-def _exact(digits: str) -> int:
+def _exact(what: str, digits: str) -> int:
     number = int(digits) if len(digits) <= _MOST_DIGITS else None
     if number is None or not _LEAST <= number <= _MOST:
-        raise Invalid("a whole number in the body does not fit 64 bits and would be rounded: send it as a string")
+        raise Invalid(f"a whole number in {what} does not fit 64 bits and would be rounded: send it as a string")
     return number
 
 

@@ -25,7 +25,9 @@ FINDERS = {
 }
 """Statements across projects, and why. None of them writes events, or runs once a command."""
 
-CALLS = re.compile(r"\b(ledger_open|ledger_append|claim_candidates)\s*\(\s*([^\s,]+)")
+CALLS = re.compile(
+    r"\b(ledger_open|ledger_append|claim_candidates|find_runs|leading_terms|places_of_terms)\s*\(\s*([^\s,]+)"
+)
 SOURCE = re.compile(
     r"\b(?:from|join|update|using)\s+(\w+)(?:\s+(?:as\s+)?(?!(?:where|on|set|order|left|join|for|limit|cross|group)\b)(\w+))?"
 )

@@ -165,5 +165,14 @@ def test_what_is_missing_is_said_in_one_line(
     assert len(outcome.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "wrong", [("--tag", "env"), ("--metadata", "=a"), ("--payload-contains", "{"), ("--payload-contains", "null")]
+)
+def test_a_filter_that_means_nothing_is_a_usage_error(runcord: Run, wrong: tuple[str, str]) -> None:
+    outcome = runcord("runs", "list", *wrong)
+    assert outcome.returncode == 2
+    assert wrong[0] in outcome.stderr
+
+
 def test_an_unknown_option_is_a_usage_error(runcord: Run) -> None:
     assert runcord("dev", "--sideways").returncode == 2

@@ -36,6 +36,24 @@ def test_all_pages_are_walked_with_the_same_filters(client: Client, server: Any,
     }
 
 
+def test_filters_of_several_parts_are_written_as_the_server_reads_them(client: Client, server: Any) -> None:
+    server.answer([])
+    found = client.runs.list(
+        statuses=["failed", "crashed"], tags={"env": "prod", "": ""}, metadata={"a[b]": "c&d"}, payload_contains=[]
+    )
+    assert found.collect() == []
+    assert dict(server.last.url.params) == {
+        "statuses": "failed,crashed",
+        "tags[env]": "prod",
+        "tags[]": "",
+        "metadata[a[b]]": "c&d",
+        "payload_contains": "[]",
+    }
+    server.answer([])
+    assert client.runs.list_dlq(tags={"env": "prod"}, payload_contains=0, job_id="job_1").collect() == []
+    assert dict(server.last.url.params) == {"tags[env]": "prod", "payload_contains": "0", "job_id": "job_1"}
+
+
 def test_a_list_can_be_left_and_taken_up_again(client: Client, server: Any, run_json: dict[str, Any]) -> None:
     server.answers.append(paged(run_json, 3))
     page = client.runs.list_dlq().first()

@@ -118,7 +118,7 @@ def test_filters_are_combined(api, batch):
     assert ids(api.get("/v1/runs?status=&job_id=&project_id=proj_test&limit=1")) == [other["id"]]
 
 
-@pytest.mark.parametrize("query", ["status=done", "statuses=queued&statuses=done", "tag_key=a", "stauts=queued"])
+@pytest.mark.parametrize("query", ["status=done", "statuses=queued&statuses=done", "tag_value=a", "stauts=queued"])
 def test_a_filter_that_cannot_be_applied_is_refused(api, query):
     assert api.get(f"/v1/runs?{query}").status_code == 400
 

@@ -70,19 +70,6 @@ select state, payload, result, position, created_position
 from runs
 where project_id = %(project_id)s and run_id = %(run_id)s;
 
--- page --
--- Runs by any combination of filters, newest first, below a position.
-select state, payload, result, position, created_position
-from runs
-where project_id = %(project_id)s
-    and created_position < %(before)s
-    and (%(statuses)s::text[] is null or status = any (%(statuses)s))
-    and (%(job_id)s::text is null or job_id = %(job_id)s)
-    and (%(batch_id)s::text is null or batch_id = %(batch_id)s)
-    and (%(triggered_by)s::text is null or triggered_by = %(triggered_by)s)
-order by created_position desc
-limit %(limit)s;
-
 -- children --
 -- The runs that a run spawned, oldest first, above a position.
 select state, payload, result, position, created_position

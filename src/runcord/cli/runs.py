@@ -1,5 +1,6 @@
 """`runcord runs` and `runcord jobs`: what the server says of them, over HTTP."""
 
+import json
 from collections.abc import Iterable
 from contextlib import contextmanager
 from datetime import datetime
@@ -33,14 +34,44 @@ _JOB = ("id", "slug", "version", "enabled", "max_attempts", "timeout_secs", "max
 
 @runs.command("list")
 def list_runs(
-    status: Annotated[str | None, typer.Option("--status", help="Only runs in this status.")] = None,
+    status: Annotated[
+        list[str] | None, typer.Option("--status", help="Only runs in this status; may be given several times.")
+    ] = None,
+    job_id: Annotated[str | None, typer.Option("--job", metavar="JOB_ID", help="Only runs of this job.")] = None,
+    batch_id: Annotated[
+        str | None, typer.Option("--batch", metavar="BATCH_ID", help="Only runs of this batch.")
+    ] = None,
+    triggered_by: Annotated[
+        str | None, typer.Option("--triggered-by", metavar="CAUSE", help="Only runs that came about like this.")
+    ] = None,
+    tags: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="KEY=VALUE", help="Only runs with this tag; may be given several times."),
+    ] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option("--metadata", metavar="KEY=VALUE", help="Only runs with this entry; may be given several times."),
+    ] = None,
+    payload: Annotated[
+        str | None,
+        typer.Option("--payload-contains", metavar="JSON", help="Only runs whose payload contains this JSON."),
+    ] = None,
     limit: Limit = 50,
     format: Format = "text",
     state_dir: StateDir = None,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first; all filters given must hold."""
+    filters: dict[str, Any] = {
+        "statuses": status or None,
+        "job_id": job_id,
+        "batch_id": batch_id,
+        "triggered_by": triggered_by,
+        "tags": _entries("--tag", tags),
+        "metadata": _entries("--metadata", metadata),
+        "payload_contains": _json("--payload-contains", payload),
+    }
     with _client(state_dir) as client:
-        found = _rows(islice(client.runs.list(status=status, page_size=min(limit, 100)), limit))
+        found = _rows(islice(client.runs.list(page_size=min(limit, 100), **filters), limit))
     print_rows(found, _RUN, format, empty="There are no such runs.")
 
 
@@ -145,6 +176,30 @@ def _client(state_dir: Path | None) -> "Generator[Client]":
             yield client
         except TransportError as error:
             raise Unavailable(f"{base_url} does not answer: {error.message}") from error
+
+
+def _entries(option: str, given: list[str] | None) -> dict[str, str]:
+    """Return `KEY=VALUE` arguments as a mapping."""
+    entries: dict[str, str] = {}
+    for argument in given or ():
+        key, equals, value = argument.partition("=")
+        if not (key and equals):
+            raise typer.BadParameter(f"{argument!r} is not KEY=VALUE", param_hint=option)
+        entries[key] = value
+    return entries
+
+
+def _json(option: str, given: str | None) -> Any:
+    """Return the value of a JSON argument."""
+    if given is None:
+        return None
+    try:
+        value = json.loads(given)
+    except ValueError as error:
+        raise typer.BadParameter(f"not valid JSON: {error}", param_hint=option) from None
+    if value is None:
+        raise typer.BadParameter("no payload is null: leave it out", param_hint=option)
+    return value
 
 
 def _rows(models: "Iterable[BaseModel]") -> list[dict[str, Any]]:

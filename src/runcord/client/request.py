@@ -97,6 +97,11 @@ def given(**members: object) -> dict[str, object]:
     return {name: value for name, value in members.items() if value is not None}
 
 
+def entries(name: str, members: Mapping[str, str] | None) -> dict[str, QueryValue]:
+    """Return a mapping as the parameters `name[key]`."""
+    return {f"{name}[{key}]": value for key, value in (members or {}).items()}
+
+
 def encode(value: object) -> bytes:
     """Return `value` as JSON; models, dataclasses, dates, UUIDs and enumerations are taken too.
 

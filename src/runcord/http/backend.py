@@ -45,6 +45,7 @@ from runcord.streaming.events import Read, load_events
 from runcord_projections.bulk_view import BulkView
 from runcord_projections.job_view import JobView
 from runcord_projections.key_view import KeyView
+from runcord_projections.run_terms import RunTerms
 from runcord_projections.run_view import RunView
 
 log = structlog.get_logger(__name__)
@@ -127,7 +128,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
     committer = Committer(
         dsn,
         views=(RunView(), JobView(), KeyView(), BulkView()),
-        projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions()),
+        projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions(), RunTerms()),
         writers=settings.writers,
         on_commit=committed,
     )

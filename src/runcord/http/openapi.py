@@ -219,13 +219,17 @@ def _parameters(operation: Operation, schemas: _Schemas) -> list[Parameter | Ref
 def _parameter(
     name: str, location: Literal["path", "query", "header"], schema: Mapping[str, Any], *, required: bool = False
 ) -> Parameter:
+    kind = _never_null({key: value for key, value in schema.items() if key != "description"})
+    # `name[key]=value` for each member.
+    style = {"style": "deepObject", "explode": True} if kind.get("type") == "object" else {}
     return Parameter.model_validate(
         {
             "name": name,
             "in": location,
             "required": required,
             "description": schema.get("description"),
-            "schema": _never_null({key: value for key, value in schema.items() if key != "description"}),
+            "schema": kind,
+            **style,
         }
     )
 

@@ -17,6 +17,7 @@ from runcord.ledger.transaction import Row
 from runcord.run import events as e
 from runcord.run.evolve import STATUS_EVENTS, evolve
 from runcord.run.state import Run
+from runcord.run.status import Status
 from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/bulk.sql")
@@ -50,6 +51,7 @@ async def find_runs(read: Read, project_id: str, runs: RunFilter, *, after: int,
         params = {
             **runs.__dict__,
             "statuses": list(runs.statuses),
+            "all_statuses": [str(status) for status in Status],
             "project_id": project_id,
             "after": cursor,
             "until": until,

@@ -12,6 +12,7 @@
 --   events            the ledgers themselves: append-only, written by ledger_append() alone
 --   runs, jobs        inline views: the state that commands are decided on, written in the command's transaction
 --   job_secrets       what jobs sign with and may not be told: sealed with the installation's secret
+--   run_terms         an inline projection: where to look for the runs of a job, a batch, a tag, a payload …
 --   bulk_operations   inline view: operations on many runs, and how far they have come
 --   leases            the live attempts and until when their workers may work on them
 --   idempotency_keys  which run answers for a key, and until when
@@ -120,17 +121,27 @@ create table runs (
 create index runs_ready on runs (project_id, job_id, priority desc, due_at, created_position) where status = 'queued';
 -- The scheduler: what has to be woken next, in all projects.
 create index runs_wake on runs (wake_at) where wake_at is not null;
-create index runs_created on runs (project_id, created_position desc);
--- Lists of what needs somebody's eye. The usual statuses are left out: a run passes through them within moments, and
--- each index entry is written anew whenever it does.
-create index runs_unusual on runs (project_id, status, created_position desc)
-    where status not in ('queued', 'dequeued', 'executing', 'completed');
+-- Lists, newest first: of one status, or merged from several or all. An update of a run writes all its indexes anew, so
+-- there are no more than these: whatever never changes is found by `run_terms`.
+create index runs_status on runs (project_id, status, created_position desc);
 create index runs_children on runs (project_id, parent_run_id, created_position) where parent_run_id is not null;
-create index runs_batch on runs (project_id, batch_id, created_position) where batch_id is not null;
 
 -- The endings of a job: its health, and what other jobs depend on. A run comes in once, when it ends.
 create index runs_ended on runs (project_id, job_id, finished_at) include (status, work_ms)
     where finished_at is not null;
+
+-- What lists find runs by (projections/runcord_projections/run_terms): a term stands for a job, a tag, a value in a
+-- payload …, and is filed at the positions of the runs that were triggered with it, or given it later. Only ever added
+-- to.
+create table run_terms (
+    project_id text collate "C" not null,
+    -- The area of the position (2^21 of them) in the upper half, so that what is new is written side by side.
+    term bigint not null,
+    position bigint not null,
+    -- At which of this and the next 62 positions: what a commit triggers stands together.
+    mask bigint not null,
+    primary key (project_id, term, position)
+);
 
 create table jobs (
     project_id text collate "C" not null,
@@ -474,6 +485,195 @@ begin
             and (r.concurrency_key is null or r.job_id || '/' || r.concurrency_key <> all (p_closed_keys))
         order by r.due_at, r.created_position
         limit p_limit;
+    end loop;
+end
+$$;
+
+-- JSON bytes as a value; null where it holds what PostgreSQL cannot keep (U+0000), so that it equals nothing.
+create function json_of(p_json bytea) returns jsonb
+language plpgsql immutable strict parallel safe as $$
+begin
+    return convert_from(p_json, 'UTF8')::jsonb;
+exception when untranslatable_character then
+    return null;
+end
+$$;
+
+-- Terms as they are filed in the area of `p_floor`, the rarest below a position first, and how far the next `p_rows`
+-- rows of that one reach down: to the floor if there are no more.
+create function leading_terms(
+    p_project_id text, p_terms bigint[], p_floor bigint, p_before bigint, p_rows integer,
+    out o_terms bigint[], out o_from bigint
+)
+language plpgsql stable as $$
+begin
+    select array_agg(a.term order by r.reach), coalesce(min(r.reach), p_floor) into o_terms, o_from
+    from unnest(p_terms) as u (term)
+    cross join lateral (select (p_floor >> 21 << 32) | u.term as term) as a
+    cross join lateral (
+        select case when count(*) = p_rows then min(n.position) else p_floor end as reach
+        from (
+            select t.position
+            from run_terms t
+            where t.project_id = p_project_id and t.term = a.term and t.position < p_before
+            order by t.position desc
+            limit p_rows
+        ) as n
+    ) as r;
+end
+$$;
+
+-- The positions from one up to another, itself not included, at which all of some terms are filed; no terms are filed
+-- nowhere. Terms are as `leading_terms` gives them.
+create function places_of_terms(p_project_id text, p_terms bigint[], p_from bigint, p_before bigint)
+returns setof bigint
+language plpgsql stable rows 100 as $$
+begin
+    return query
+    select t.position + n.n
+    from run_terms t
+    cross join lateral generate_series(0, case when t.mask = 1 then 0 else 62 end) as n (n)
+    where t.project_id = p_project_id and t.term = p_terms[1]
+        and t.position > p_from - 63 and t.position < p_before
+        and (t.mask >> n.n) & 1 = 1 and t.position + n.n >= p_from and t.position + n.n < p_before
+        and not exists (
+            select from unnest(p_terms[2:]) as u (term)
+            where not exists (
+                select from run_terms o
+                where o.project_id = p_project_id and o.term = u.term
+                    and o.position > t.position + n.n - 63 and o.position <= t.position + n.n
+                    and (o.mask >> (t.position + n.n - o.position)::integer) & 1 = 1
+            )
+        );
+end
+$$;
+
+-- Runs by any combination of filters, newest first, below a position, at most `p_limit`. Candidates come in growing
+-- handfuls, the newest first: by their statuses where nothing else is asked or fewer than `p_few` runs have them, else
+-- from what is filed under all of `p_terms`, or all of `p_other_terms` if there are any. Each is then held against
+-- everything that was asked. `p_statuses` names all of them where any will do.
+--
+-- All of it goes by keys, and the plans must not depend on statistics: new tables have none, and a filter may be common
+-- among the old runs and unknown to the new ones.
+create function find_runs(
+    p_project_id text,
+    p_before bigint,
+    p_limit integer,
+    p_statuses text[],
+    p_any_status boolean,
+    p_few integer,
+    p_terms bigint[],
+    p_other_terms bigint[],
+    p_job_id text,
+    p_batch_id text,
+    p_triggered_by text,
+    p_labels jsonb,
+    p_tag_keys text[],
+    p_metadata_keys text[],
+    p_payload jsonb
+) returns table (
+    run_id text, state bytea, payload bytea, result bytea, "position" bigint, created_position bigint
+)
+language plpgsql stable rows 50
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+    v_by_status boolean := cardinality(p_terms) = 0;
+    v_before bigint := p_before;
+    v_floor bigint;
+    v_from bigint;
+    v_terms bigint[];
+    v_other_terms bigint[];
+    v_rows integer := 8;
+    v_take integer := p_limit;
+    v_taken integer;
+    v_last bigint;
+    v_run_ids text[];
+    v_left integer := p_limit;
+    v_found integer;
+begin
+    if not v_by_status then
+        if not p_any_status then
+            v_by_status := p_few > (
+                select count(*) from (
+                    select
+                    from unnest(p_statuses) as s (status)
+                    join runs r on r.project_id = p_project_id and r.status = s.status and r.created_position < p_before
+                    limit p_few
+                ) as few
+            );
+        end if;
+        v_before := least(p_before, (select h.position from ledger_heads h where h.project_id = p_project_id) + 1);
+    end if;
+
+    while v_left > 0 and v_before > 1 loop
+        if v_by_status then
+            select array_agg(c.run_id), count(*), min(c.created_position) into v_run_ids, v_taken, v_before
+            from (
+                select n.run_id, n.created_position
+                from unnest(p_statuses) as s (status)
+                cross join lateral (
+                    select r.run_id, r.created_position
+                    from runs r
+                    where r.project_id = p_project_id and r.status = s.status and r.created_position < v_before
+                    order by r.created_position desc
+                    limit v_take
+                ) as n
+                order by n.created_position desc
+                limit v_take
+            ) as c;
+            if v_taken < v_take then
+                v_before := 0;
+            end if;
+        else
+            v_floor := (v_before - 1) >> 21 << 21;
+            select greatest(t.o_from, o.o_from), t.o_terms, o.o_terms into v_from, v_terms, v_other_terms
+            from leading_terms(p_project_id, p_terms, v_floor, v_before, v_rows) as t
+            cross join leading_terms(p_project_id, p_other_terms, v_floor, v_before, v_rows) as o;
+            select array_agg(e.stream_id), count(*), min(c.position) into v_run_ids, v_taken, v_last
+            from (
+                select places_of_terms(p_project_id, v_terms, v_from, v_before) as position
+                union
+                select places_of_terms(p_project_id, v_other_terms, v_from, v_before)
+                order by position desc
+                limit v_take
+            ) as c
+            -- A run was created by the first event of its stream.
+            join events e on e.project_id = p_project_id and e.position = c.position and e.version = 1;
+            v_before := case when v_taken = v_take then v_last else v_from end;
+            v_rows := least(v_rows * 2, 256);
+        end if;
+
+        return query
+        select r.run_id, r.state, r.payload, r.result, r.position, r.created_position
+        from unnest(v_run_ids) as c (run_id)
+        join runs r on r.project_id = p_project_id and r.run_id = c.run_id
+        -- Nearly all JSON can be read without being ready for what cannot.
+        cross join lateral (
+            select case when position('\x5c7530303030'::bytea in r.state) = 0
+                    then convert_from(r.state, 'UTF8')::jsonb else json_of(r.state) end as state,
+                case when position('\x5c7530303030'::bytea in r.payload) = 0
+                    then convert_from(r.payload, 'UTF8')::jsonb else json_of(r.payload) end as payload
+        ) as j
+        where r.created_position < p_before
+            and (p_any_status or r.status = any (p_statuses))
+            and (p_job_id is null or r.job_id = p_job_id)
+            and (p_batch_id is null or r.batch_id = p_batch_id)
+            and (p_triggered_by is null or r.triggered_by = p_triggered_by)
+            and (p_labels is null or j.state @> p_labels)
+            and (p_tag_keys is null or j.state -> 'tags' ?& p_tag_keys)
+            and (p_metadata_keys is null or j.state -> 'metadata' ?& p_metadata_keys)
+            and (p_payload is null or j.payload @> p_payload)
+        order by r.created_position desc
+        limit v_left;
+        get diagnostics v_found = row_count;
+        v_left := v_left - v_found;
+        v_take := least(v_take * 2, 1024);
     end loop;
 end
 $$;

@@ -31,6 +31,7 @@ from runcord.testing.postgres import as_superuser
 from runcord_projections.bulk_view import BulkView
 from runcord_projections.job_view import JobView
 from runcord_projections.key_view import KeyView
+from runcord_projections.run_terms import RunTerms
 from runcord_projections.run_view import RunView
 
 CONTEXT = Context(actor="test")
@@ -46,7 +47,7 @@ def open_committer(
     committer = Committer(
         dsn,
         views=(RunView(), JobView(), KeyView(), BulkView()),
-        projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions()),
+        projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions(), RunTerms()),
         writers=writers,
         on_commit=on_commit,
     )

@@ -27,6 +27,7 @@ from runcord.settings import Settings
 from runcord.sql import load, migrate
 from runcord_bench.load import PAYLOAD
 from runcord_projections.job_view import JobView
+from runcord_projections.run_terms import RunTerms
 from runcord_projections.run_view import RunView
 
 ACCESS = load("runcord.sql", "queries/access.sql")
@@ -93,7 +94,9 @@ def open_committer(dsn: str, *, events_only: bool = False) -> Iterator[Committer
     committer = Committer(
         dsn,
         views=(EventsOnly(),) if events_only else (RunView(), JobView()),
-        projections=() if events_only else (Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions()),
+        projections=()
+        if events_only
+        else (Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions(), RunTerms()),
         writers=Settings.model_fields["writers"].default,
     )
     committer.start()

@@ -2,7 +2,7 @@
 """Calls about runs: what they are, what they were, and what an operator may do with them."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ from runcord.client.models import (
     ToolCall,
     Usage,
 )
-from runcord.client.request import QueryValue, Request, encode, given, path
+from runcord.client.request import QueryValue, Request, encode, entries, given, path
 
 T = TypeVar("T")
 
@@ -61,36 +61,66 @@ class Runs:
         self,
         *,
         status: str | None = None,
+        statuses: Iterable[str] | None = None,
         job_id: str | None = None,
         triggered_by: str | None = None,
         batch_id: str | None = None,
         tag_key: str | None = None,
         tag_value: str | None = None,
+        tags: Mapping[str, str] | None = None,
         metadata_key: str | None = None,
         metadata_value: str | None = None,
+        metadata: Mapping[str, str] | None = None,
         payload_contains: Any = None,
         page_size: int | None = None,
         cursor: str | None = None,
     ) -> Pager[Run]:
-        """Iterate over the project's runs that meet all conditions given, newest first."""
+        """Iterate over the project's runs that meet all conditions given, newest first.
+
+        A key alone asks for runs that have it, whatever its value. `payload_contains` is any JSON value but null.
+        """
         query: dict[str, QueryValue] = {
             "status": status,
+            "statuses": None if statuses is None else ",".join(statuses),
             "job_id": job_id,
             "triggered_by": triggered_by,
             "batch_id": batch_id,
             "tag_key": tag_key,
             "tag_value": tag_value,
+            **entries("tags", tags),
             "metadata_key": metadata_key,
             "metadata_value": metadata_value,
+            **entries("metadata", metadata),
             "payload_contains": None if payload_contains is None else encode(payload_contains).decode(),
             "limit": page_size,
             "cursor": cursor,
         }
         return self._pager(Run, query=query)
 
-    def list_dlq(self, *, page_size: int | None = None, cursor: str | None = None) -> Pager[Run]:
-        """Iterate over the dead letters, newest first."""
-        return self._pager(Run, "dlq", query={"limit": page_size, "cursor": cursor})
+    def list_dlq(
+        self,
+        *,
+        job_id: str | None = None,
+        triggered_by: str | None = None,
+        batch_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        payload_contains: Any = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+    ) -> Pager[Run]:
+        """Iterate over the dead letters that meet all conditions given, newest first."""
+        query: dict[str, QueryValue] = {
+            "job_id": job_id,
+            "triggered_by": triggered_by,
+            "batch_id": batch_id,
+            **entries("tags", tags),
+            **entries("metadata", metadata),
+            "payload_contains": None if payload_contains is None else encode(payload_contains).decode(),
+            "limit": page_size,
+            "cursor": cursor,
+        }
+        return self._pager(Run, "dlq", query=query)
 
     def stats(self, *, job_id: str | None = None) -> RunStats:
         """Count the project's runs, or those of one job, by status."""

@@ -73,7 +73,10 @@ def list_of(row: type[Document]) -> Any:
 
 
 class PageQuery(Query):
-    """Which page of a list, and in which form. A parameter without a value counts as absent."""
+    """Which page of a list, and in which form.
+
+    A parameter without a value counts as absent, but for those of the form `name[key]`.
+    """
 
     limit: Annotated[int, Field(ge=1, description=f"Rows in a page; more than {MAX_PAGE} are cut to that."), DIGITS] = (
         DEFAULT_PAGE
@@ -86,7 +89,7 @@ class PageQuery(Query):
     @model_validator(mode="before")
     @classmethod
     def _drop_empty(cls, given: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in given.items() if value not in ("", [""])}
+        return {name: value for name, value in given.items() if value not in ("", [""]) or name.endswith("]")}
 
     @property
     def size(self) -> int:

@@ -27,35 +27,6 @@ Position = Annotated[int, Field(ge=1, le=2**62), DIGITS]
 Reason = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
-class RunsQuery(PageQuery):
-    """Which runs to list; all filters given must hold.
-
-    A parameter that is not known is refused here: a filter that is passed over would show runs that nobody asked for.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    project_id: Annotated[str | None, Field(max_length=64, description="If given, the credential's own project.")] = (
-        None
-    )
-    status: Annotated[Status | None, Field(description="One status.")] = None
-    statuses: Annotated[
-        list[Status] | None, Field(max_length=len(Status), description="Several statuses, by repeating this.")
-    ] = None
-    job_id: Annotated[str | None, Field(max_length=128)] = None
-    batch_id: Annotated[str | None, Field(max_length=128)] = None
-    triggered_by: Annotated[str | None, Field(max_length=64)] = None
-
-
-class DeadLettersQuery(PageQuery):
-    """Which dead letters to list."""
-
-    project_id: Annotated[str | None, Field(max_length=64, description="If given, the credential's own project.")] = (
-        None
-    )
-    job_id: Annotated[str | None, Field(max_length=128)] = None
-
-
 class StatsQuery(Query):
     """Which runs to count."""
 

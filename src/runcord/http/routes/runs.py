@@ -1,19 +1,19 @@
 """Runs: listing and reading them."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from runcord.errors import NotFound, RunNotFound
 from runcord.http.models.page import PageQuery, cursor_time, encode_cursor, list_of, page
 from runcord.http.models.run import (
-    DeadLettersQuery,
     DebugMode,
     JobRun,
     RunQuery,
-    RunsQuery,
     RunStats,
     StatsQuery,
 )
+from runcord.http.models.run_filter import DeadLettersQuery, FilterQuery, RunsQuery
 from runcord.http.operation import Answer, Call, Operation
 from runcord.http.run_answers import (
     load_run,
@@ -25,6 +25,8 @@ from runcord.http.run_answers import (
 )
 from runcord.projecting.time_travel import version_at
 from runcord.run.status import Status
+from runcord_projections.run_terms.filter import RunFilter
+from runcord_projections.run_terms.projection import SQL as RUN_TERMS_SQL
 from runcord_projections.run_view.projection import SQL
 
 _LAST_POSITION = 2**63 - 1
@@ -38,23 +40,13 @@ async def list_runs(call: Call) -> Answer:
     The cursor is the one of the page before, or a time: then only runs triggered before it are listed.
     """
     query = call.query(RunsQuery)
-    statuses = query.statuses
-    if query.status is not None:
-        statuses = [query.status] if statuses is None or query.status in statuses else []
-    filters: dict[str, Any] = {
-        "statuses": statuses,
-        "job_id": query.job_id,
-        "batch_id": query.batch_id,
-        "triggered_by": query.triggered_by,
-    }
-    return await _newest_first(call, query, query.project_id, filters)
+    return await _newest_first(call, query, replace(query.filter, statuses=query.statuses_asked))
 
 
 async def list_dead_letters(call: Call) -> Answer:
-    """List the runs in the dead-letter queue, newest first."""
+    """List the runs in the dead-letter queue, newest first; all filters given must hold."""
     query = call.query(DeadLettersQuery)
-    filters = {"statuses": [Status.DEAD_LETTER], "job_id": query.job_id, "batch_id": None, "triggered_by": None}
-    return await _newest_first(call, query, query.project_id, filters)
+    return await _newest_first(call, query, replace(query.filter, statuses=[Status.DEAD_LETTER]))
 
 
 async def count_runs(call: Call) -> Answer:
@@ -119,11 +111,11 @@ async def get_debug_mode(call: Call) -> Answer:
     return Answer({"run_id": run.run_id, "debug_mode": run.debug_mode}, version=run.version)
 
 
-async def _newest_first(call: Call, query: PageQuery, project_id: str | None, filters: dict[str, Any]) -> Answer:
-    if project_id is not None and project_id != call.project_id:
+async def _newest_first(call: Call, query: FilterQuery, wanted: RunFilter) -> Answer:
+    if query.project_id is not None and query.project_id != call.project_id:
         raise NotFound("this credential belongs to another project: leave `project_id` out, or use that project's key")
-    params = {"project_id": call.project_id, "before": await _before(call, query), "limit": query.size + 1, **filters}
-    rows = await call.backend.read(SQL["page"], params)
+    place = {"project_id": call.project_id, "before": await _before(call, query), "limit": query.size + 1}
+    rows = await call.backend.read(RUN_TERMS_SQL["page"], {**place, **wanted.params()})
     shown = rows[: query.size]
     return page(
         call,

@@ -10,16 +10,23 @@ limit %(limit)s;
 
 -- runs_of_filter --
 -- Runs between two positions that a filter picks, oldest first. Those that have changed since `as_of` come whatever
--- their status, and with their state: what their status was then is in their history.
-select run_id, created_position, case when position > %(as_of)s then state end
-from runs
-where project_id = %(project_id)s
-    and created_position > %(after)s and created_position <= %(until)s
-    and (status = any (%(statuses)s) or position > %(as_of)s)
-    and (%(job_id)s::text is null or job_id = %(job_id)s)
-    and (%(batch_id)s::text is null or batch_id = %(batch_id)s)
-    and (%(triggered_by)s::text is null or triggered_by = %(triggered_by)s)
-order by created_position
+-- their status, and with their state: what their status was then is in their history. `all_statuses` names every
+-- status there is, because runs stand in their order within a status.
+select n.run_id, n.created_position, case when n.position > %(as_of)s then n.state end
+from unnest(%(all_statuses)s::text[]) as s (status)
+cross join lateral (
+    select r.run_id, r.created_position, r.position, r.state
+    from runs r
+    where r.project_id = %(project_id)s and r.status = s.status
+        and r.created_position > %(after)s and r.created_position <= %(until)s
+        and (s.status = any (%(statuses)s) or r.position > %(as_of)s)
+        and (%(job_id)s::text is null or r.job_id = %(job_id)s)
+        and (%(batch_id)s::text is null or r.batch_id = %(batch_id)s)
+        and (%(triggered_by)s::text is null or r.triggered_by = %(triggered_by)s)
+    order by r.created_position
+    limit %(limit)s
+) as n
+order by n.created_position
 limit %(limit)s;
 
 -- last_events_of_runs --

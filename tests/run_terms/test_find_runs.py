@@ -1,0 +1,56 @@
+"""Lists equal what somebody would find who looked at every run, whatever the filters, the page and the way there."""
+
+import random
+
+import psycopg
+import pytest
+
+from runcord.run.status import Status
+from runcord.testing.project import Project, in_project
+from runcord_projections.run_terms.filter import FEW, RunFilter
+
+from .population import Reader, a_filter, populate
+
+AREA = 2**21
+"""Positions of an area."""
+
+
+def begin_at(project: Project, position: int) -> None:
+    """Have the ledger go on at a position, as if so much had happened before."""
+    project.rows("update ledger_heads set position = %s returning 1", position)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lists_equal_a_search_by_hand(dsn: str, seed: int) -> None:
+    rng = random.Random(seed)
+
+    @in_project
+    async def search(project: Project) -> None:
+        # Across the border of two areas, and across that of two blocks.
+        begin_at(project, seed * AREA - 100 if seed else 0)
+        await populate(project, rng, 100)
+        found_any = 0
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            reader = Reader(project, conn)
+            for _ in range(100):
+                wanted = a_filter(rng)
+                expected = reader.meant(wanted)
+                found_any += bool(expected)
+                for few in (0, FEW):
+                    assert reader.listed(wanted, rng.choice([3, 7, 51]), few=few) == expected, (wanted, few)
+        assert found_any > 40
+
+    search(dsn)
+
+
+@in_project
+async def test_a_batch_of_500_is_paged_without_loss(project: Project) -> None:
+    begin_at(project, AREA - 250)
+    job = await project.create_job()
+    made = await project.trigger_many(job, [{"tags": {"k": "v"}} for _ in range(500)])
+    with psycopg.connect(project.dsn, autocommit=True) as conn:
+        reader = Reader(project, conn)
+        for wanted in (RunFilter(), RunFilter(job_id=job.job_id), RunFilter(tags={"k": "v"}, statuses=[Status.QUEUED])):
+            for limit in (1, 7, 101):
+                assert reader.listed(wanted, limit, few=0) == reader.meant(wanted)
+            assert len(reader.meant(wanted)) == len(made)
