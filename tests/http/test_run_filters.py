@@ -6,6 +6,8 @@ from urllib.parse import quote
 import pytest
 
 EVEN = '{"even":true}'
+NO_ITEM = '{"items":[{"n":3}]}'
+ITEMS = ('{"items":[{"n":2},{"n":1}]}', '{"items":[{}]}')
 
 
 def found(api: Any, query: str, path: str = "/v1/runs") -> list[str]:
@@ -80,6 +82,28 @@ def test_what_is_given_later_counts_and_what_was_replaced_does_not(api, runs):
     assert found(api, 'payload_contains={"user":{"id":9}}') == ["a"]
     assert found(api, 'payload_contains={"user":{"id":7}}') == []
     assert found(api, "status=delayed&tags[empty]=") == ["a"]
+
+
+def test_what_later_triggers_gave_a_waiting_run_is_found(api):
+    api.new_job(debounce_window_secs=60)
+    triggers = "/v1/jobs/parse/trigger"
+    for n in (1, 2):
+        given = {"payload": {"name": "d", "n": n}, "debounce_key": "k", "tags": {"n": str(n)}}
+        assert api.post(triggers, given).status_code == 202
+    assert found(api, "triggered_by=debounce") == ["d"]
+    for query in ('payload_contains={"n":%d}', "tags[n]=%d"):
+        assert (found(api, query % 1), found(api, query % 2)) == ([], ["d"])
+
+
+def test_items_of_a_batch_window_are_found(api):
+    api.new_job(batch_window_secs=60)
+    for n in (1, 2):
+        given = {"payload": {"n": n}, "batch_key": "k", "metadata": {f"m{n}": "yes"}}
+        assert api.post("/v1/jobs/parse/trigger", given).status_code == 202
+    [run] = api.get("/v1/runs").json()
+    for query in ("metadata_key=m1", "metadata[m2]=yes", *(f"payload_contains={quote(i)}" for i in ITEMS)):
+        assert [each["id"] for each in api.get(f"/v1/runs?{query}").json()] == [run["id"]], query
+    assert api.get(f"/v1/runs?payload_contains={quote(NO_ITEM)}").json() == []
 
 
 def test_pages_of_a_batch_keep_their_filters(api):

@@ -18,6 +18,7 @@ MAX_PAYLOAD_TERMS = 512
 
 LARGE = crc32(b"large payload")
 
+_TAG, _METADATA = crc32(b"tag\0"), crc32(b"metadata\0")
 _PAYLOAD = crc32(b"payload")
 _MEMBER, _STRING, _NUMBER = 1, 2, 3
 """What is added to a path, to tell kinds of things apart."""
@@ -44,23 +45,27 @@ def trigger_term(triggered_by: str) -> int:
     return crc32(b"trigger\0" + triggered_by.encode())
 
 
+@lru_cache(_KEPT)
 def tag_terms(key: str, value: str) -> tuple[int, int]:
     """Return the terms of a tag: of its key alone, and of its key with its value."""
-    return _label_terms(b"tag\0", key, value)
+    return _label_terms(_TAG, key, value)
 
 
+@lru_cache(_KEPT)
 def metadata_terms(key: str, value: str) -> tuple[int, int]:
     """Return the terms of a metadata entry: of its key alone, and of its key with its value."""
-    return _label_terms(b"metadata\0", key, value)
+    return _label_terms(_METADATA, key, value)
 
 
 def terms_of_labels(tags: Mapping[str, str] | None, metadata: Mapping[str, str] | None) -> set[int]:
     """Return all terms of tags and metadata."""
     terms: set[int] = set()
-    for key, value in (tags or {}).items():
-        terms.update(tag_terms(key, value))
-    for key, value in (metadata or {}).items():
-        terms.update(metadata_terms(key, value))
+    if tags:
+        for entry in tags.items():
+            terms.update(tag_terms(*entry))
+    if metadata:
+        for entry in metadata.items():
+            terms.update(metadata_terms(*entry))
     return terms
 
 
@@ -86,8 +91,8 @@ def terms_of_sought(sought: Any) -> set[int]:
     return terms
 
 
-def _label_terms(kind: bytes, key: str, value: str) -> tuple[int, int]:
-    of_key = crc32(key.encode(), crc32(kind))
+def _label_terms(kind: int, key: str, value: str) -> tuple[int, int]:
+    of_key = crc32(key.encode(), kind)
     return of_key, crc32(b"\0" + value.encode(), of_key)
 
 
@@ -98,15 +103,21 @@ def _collect(value: Any, path: int, terms: set[int]) -> None:
         terms.add(crc32(_OBJECT, path))
         path ^= _MEMBER
         for name, member in value.items():
-            inner = crc32(name.encode(), path)
-            if member.__class__ is str:  # the usual: spared a call
-                terms.add(crc32(member.encode(), inner ^ _STRING))
+            kind = member.__class__
+            if kind is str:  # the usual: spared two calls
+                terms.add(crc32(member.encode(), crc32(name.encode(), path) ^ _STRING))
+            elif kind is dict or kind is list or kind is tuple:
+                _collect(member, crc32(name.encode(), path), terms)
             else:
-                _collect(member, inner, terms)
+                terms.add(_end(member, crc32(name.encode(), path)))
     elif kind is list or kind is tuple:
         terms.add(crc32(_ARRAY, path))
         for element in value:
-            _collect(element, path, terms)
+            kind = element.__class__
+            if kind is dict or kind is list or kind is tuple:
+                _collect(element, path, terms)
+            else:
+                terms.add(_end(element, path))
     else:
         terms.add(_end(value, path))
 
