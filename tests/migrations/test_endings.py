@@ -20,12 +20,12 @@ def test_the_migration_writes_what_the_view_would_have_written(empty: str) -> No
         for file in migrations:
             if file.name < MIGRATION:
                 conn.execute(file.read_text("utf-8").encode())
-        for status, run in runs.items():
+        for position, (status, run) in enumerate(runs.items(), 1):
             conn.execute(
                 "insert into runs (project_id, run_id, version, position, created_position, status, job_id, queue,"
                 " priority, due_at, triggered_by, state)"
-                " values ('p', %s, 1, 1, 1, %s, 'job', 'default', 0, %s, 'm', %s)",
-                (status, status, utc_now(), CODEC.encode(run)),
+                " values ('p', %s, 1, %s, %s, %s, 'job', 'default', 0, %s, 'm', %s)",
+                (status, position, position, status, utc_now(), CODEC.encode(run)),
             )
         conn.execute((MIGRATIONS / MIGRATION).read_text("utf-8").encode())
         rows = conn.execute("select run_id, finished_at, work_ms from runs").fetchall()

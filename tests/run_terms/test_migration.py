@@ -48,7 +48,9 @@ def test_the_runs_of_before_are_filed(dsn: str, postgres: TestServer, monkeypatc
     copy_tables(dsn, upgraded)
     assert "0010_run_terms" in migrate(upgraded)
     with psycopg.connect(upgraded) as conn:
-        filed = conn.execute("select term, position from run_terms where mask = 1").fetchall()
+        filed = conn.execute(
+            "select term, position + n from run_terms cross join generate_series(0, 62) n where mask >> n & 1 = 1"
+        ).fetchall()
         runs: list[Any] = conn.execute(
             "select state, payload, job_id, batch_id, triggered_by, created_position from runs"
         ).fetchall()

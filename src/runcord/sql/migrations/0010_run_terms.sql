@@ -1,7 +1,6 @@
 -- Lists of runs by any filter: an index of the runs by status for all statuses, and `run_terms` for all that a run is
 -- given. Fewer indexes of `runs`, which every update of a run writes anew. What is there already is filed as well.
 
-drop index runs_created;
 drop index runs_unusual;
 drop index runs_batch;
 create index runs_status on runs (project_id, status, created_position desc);
@@ -211,99 +210,126 @@ $$;
 -- --- what is there already --------------------------------------------------------------------------
 -- The terms as `runcord_projections.run_terms.terms` makes them; these functions are of no further use.
 
-create function filing_crc(p_bytes bytea, p_start bigint default 0) returns bigint
+-- What each byte does to a CRC-32.
+create function filing_table() returns bigint[]
 language plpgsql immutable as $$
+declare
+    v_table bigint[];
+    v_crc bigint;
+begin
+    for v_byte in 0 .. 255 loop
+        v_crc := v_byte;
+        for v_bit in 1 .. 8 loop
+            v_crc := case when v_crc & 1 = 1 then (v_crc >> 1) # 3988292384 else v_crc >> 1 end;
+        end loop;
+        v_table[v_byte + 1] := v_crc;
+    end loop;
+    return v_table;
+end
+$$;
+
+create function filing_crc(p_bytes bytea, p_start bigint default 0) returns bigint
+language plpgsql immutable strict as $$
 declare
     v_crc bigint := p_start # 4294967295;
 begin
     for v_at in 0 .. octet_length(p_bytes) - 1 loop
-        v_crc := v_crc # get_byte(p_bytes, v_at);
-        for v_bit in 1 .. 8 loop
-            v_crc := case when v_crc & 1 = 1 then (v_crc >> 1) # 3988292384 else v_crc >> 1 end;
-        end loop;
+        v_crc := (v_crc >> 8) # (filing_table())[((v_crc # get_byte(p_bytes, v_at)) & 255) + 1];
     end loop;
     return v_crc # 4294967295;
 end
 $$;
 
-create function filing_value(p_value jsonb, p_path bigint) returns setof bigint
-language plpgsql immutable as $$
+create function filing_payload(p_payload jsonb) returns bigint[]
+language plpgsql immutable strict as $$
 declare
-    v_kind constant text := jsonb_typeof(p_value);
-    v_text constant text := p_value #>> '{}';
-    v_member record;
+    v_terms constant bigint[] := array(
+        with recursive parts as (
+            select p_payload as value, filing_crc('payload') as path
+            union all
+            select inner_parts.*
+            from parts
+            cross join lateral (
+                select value, filing_crc(convert_to(key, 'UTF8'), parts.path # 1)
+                from jsonb_each(case jsonb_typeof(parts.value) when 'object' then parts.value else '{}' end)
+                union all
+                select value, parts.path
+                from jsonb_array_elements(case jsonb_typeof(parts.value) when 'array' then parts.value else '[]' end)
+            ) as inner_parts
+        )
+        select distinct
+            case jsonb_typeof(value)
+                when 'object' then filing_crc('{', path)
+                when 'array' then filing_crc('[', path)
+                when 'string' then filing_crc(convert_to(value #>> '{}', 'UTF8'), path # 2)
+                when 'number' then filing_crc(float8send((value #>> '{}')::float8), path # 3)
+                when 'boolean' then filing_crc(case when value::boolean then 't'::bytea else 'f' end, path)
+                else filing_crc('n', path)
+            end
+        from parts
+    );
 begin
-    if v_kind = 'object' then
-        return next filing_crc('{', p_path);
-        for v_member in select * from jsonb_each(p_value) loop
-            return query select filing_value(v_member.value, filing_crc(convert_to(v_member.key, 'UTF8'), p_path # 1));
-        end loop;
-    elsif v_kind = 'array' then
-        return next filing_crc('[', p_path);
-        for v_member in select * from jsonb_array_elements(p_value) loop
-            return query select filing_value(v_member.value, p_path);
-        end loop;
-    else
-        return next filing_crc(
-            case v_kind
-                when 'string' then convert_to(v_text, 'UTF8')
-                when 'number' then float8send(v_text::float8)
-                when 'boolean' then case when v_text = 'true' then 't'::bytea else 'f' end
-                else 'n'
-            end,
-            p_path # case v_kind when 'string' then 2 when 'number' then 3 else 0 end
-        );
-    end if;
+    return case when cardinality(v_terms) > 512 then array[filing_crc('large payload')] else v_terms end;
 end
 $$;
 
-create function filing_labels(p_kind bytea, p_labels jsonb) returns setof bigint
+create function filing_labels(p_kind bytea, p_labels jsonb) returns bigint[]
+language plpgsql immutable strict as $$
+begin
+    return array(
+        select unnest(array[k.term, filing_crc('\x00'::bytea || convert_to(l.value, 'UTF8'), k.term)])
+        from jsonb_each_text(p_labels) as l
+        cross join lateral (select filing_crc(p_kind || convert_to(l.key, 'UTF8')) as term offset 0) as k
+    );
+end
+$$;
+
+create function filing_run(p_run runs) returns bigint[]
 language plpgsql immutable as $$
 declare
-    v_label record;
-    v_key bigint;
+    v_state constant jsonb := json_of(p_run.state);
 begin
-    for v_label in select * from jsonb_each_text(p_labels) loop
-        v_key := filing_crc(convert_to(v_label.key, 'UTF8'), filing_crc(p_kind));
-        return next v_key;
-        return next filing_crc('\x00'::bytea || convert_to(v_label.value, 'UTF8'), v_key);
+    return array[filing_crc(convert_to('job', 'UTF8') || '\x00' || convert_to(p_run.job_id, 'UTF8'))]
+        || filing_crc(convert_to('trigger', 'UTF8') || '\x00' || convert_to(p_run.triggered_by, 'UTF8'))
+        || filing_crc(convert_to('batch', 'UTF8') || '\x00' || convert_to(p_run.batch_id, 'UTF8'))
+        || filing_payload(json_of(p_run.payload))
+        || filing_labels('tag\000', v_state -> 'tags')
+        || filing_labels('metadata\000', v_state -> 'metadata');
+end
+$$;
+
+-- A row for each term in each 63 positions of an area, a thousand times 63 positions at a time: each time found by
+-- `runs_created`, so that nothing large is sorted.
+do $$
+declare
+    v_project_id text;
+    v_head bigint;
+begin
+    set local enable_seqscan = off;
+    for v_project_id, v_head in select h.project_id, h.position from ledger_heads h loop
+        for v_from in 0 .. v_head by 63000 loop
+            insert into run_terms (project_id, term, position, mask)
+            select v_project_id, (b.first >> 21 << 32) | t.term, b.first,
+                bit_or(1::bigint << (r.created_position - b.first)::integer)
+            from runs r
+            cross join lateral (
+                select r.created_position - (r.created_position & 2097151) % 63 as first
+            ) as b
+            cross join lateral unnest(filing_run(r)) as t (term)
+            where r.project_id = v_project_id
+                and r.created_position >= v_from and r.created_position < v_from + 63000
+                and t.term is not null
+            group by b.first, t.term
+            on conflict (project_id, term, position) do update
+            set mask = run_terms.mask | excluded.mask;
+        end loop;
     end loop;
 end
 $$;
 
-create function filing_run(p_run runs) returns setof bigint
-language plpgsql immutable as $$
-declare
-    v_state constant jsonb := json_of(p_run.state);
-    v_payload bigint[] := array(
-        select distinct filing_value(json_of(p_run.payload), filing_crc('payload'))
-        where json_of(p_run.payload) is not null
-    );
-begin
-    if cardinality(v_payload) > 512 then
-        v_payload := array[filing_crc('large payload')];
-    end if;
-    return query
-    select unnest(v_payload)
-    union
-    select filing_crc('job\000'::bytea || convert_to(p_run.job_id, 'UTF8'))
-    union
-    select filing_crc('trigger\000'::bytea || convert_to(p_run.triggered_by, 'UTF8'))
-    union
-    select filing_crc('batch\000'::bytea || convert_to(p_run.batch_id, 'UTF8')) where p_run.batch_id is not null
-    union
-    select filing_labels('tag\000', v_state -> 'tags')
-    union
-    select filing_labels('metadata\000', v_state -> 'metadata');
-end
-$$;
-
-insert into run_terms (project_id, term, position, mask)
-select r.project_id, (r.created_position >> 21 << 32) | t.term, r.created_position, 1
-from runs r
-cross join lateral filing_run(r) as t (term);
-
+drop index runs_created;
 drop function filing_run(runs);
 drop function filing_labels(bytea, jsonb);
-drop function filing_value(jsonb, bigint);
+drop function filing_payload(jsonb);
 drop function filing_crc(bytea, bigint);
+drop function filing_table();
