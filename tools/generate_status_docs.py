@@ -14,6 +14,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
+from runcord.batch import events as batch_events
 from runcord.bulk import events as bulk_events
 from runcord.bulk.selection import RunFilter
 from runcord.job import events as job_events
@@ -55,6 +56,14 @@ command), and the run is unchanged.
 
 """
 
+EVENTS: dict[str, Any] = {
+    "a run": run_events.Event,
+    "a job": job_events.Event,
+    "a batch": batch_events.Event,
+    "an API key": key_events.Event,
+    "a bulk operation": bulk_events.Event,
+}
+
 EVENT_HEAD = f"""{NOTE}
 # The events
 
@@ -75,14 +84,9 @@ def statuses() -> str:
 def events() -> str:
     """Return the page of the events."""
     lines = [""]
-    for whose, kinds in (
-        ("a run", run_events.Event),
-        ("a job", job_events.Event),
-        ("an API key", key_events.Event),
-        ("a bulk operation", bulk_events.Event),
-    ):
+    for whose, kinds in EVENTS.items():
         lines += [f"## Events of {whose}", ""]
-        for event in get_args(kinds):
+        for event in get_args(kinds) or (kinds,):
             lines += _event(event)
     lines += ["## Shapes", ""]
     for shape in (Admission, ExecutionTrace, Failure, Hold, Refusal, RetryPolicy, RunFilter, bulk_events.Outcome):

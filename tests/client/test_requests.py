@@ -284,7 +284,7 @@ def test_settlements_are_answered_each_on_its_own(client: Client, server: Any) -
 
 
 def test_an_event_is_sent(client: Client, server: Any) -> None:
-    server.answer({"event_key": "a/b", "status": "received"})
+    server.answer({"id": "trigger_1", "event_key": "a/b", "status": "received", "job_run_id": "run_1"})
     client.events.send("a/b", {"ok": True})
     assert server.last.url.raw_path == b"/v1/events/a%2Fb/send"
     assert server.last_body == {"payload": {"ok": True}}

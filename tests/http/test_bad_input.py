@@ -36,6 +36,8 @@ MALFORMED = {
     "byte order mark": b"\xef\xbb\xbf{}",
 }
 
+NAMES = dict.fromkeys(("run_id", "job_id", "key_id", "event_key", "prefix", "operation_id"), "x")
+
 NO_OBJECT = {"a list": b"[]", "a string": b'"x"', "a number": b"1", "null": b"null", "a truth": b"true"}
 
 
@@ -49,7 +51,7 @@ def position(dsn: str) -> list[Any]:
 
 
 def send(api: Any, operation: Operation, body: bytes, **things: str) -> Any:
-    names = {"run_id": "x", "job_id": "x", "key_id": "x", "event_key": "x", "operation_id": "x"} | things
+    names = NAMES | things
     return api.request(operation.method, operation.path.replace(":path", "").format(**names), content=body)
 
 
@@ -162,8 +164,7 @@ def tight(dsn: str, new_secret):
 @named(WITH_BODY)
 def test_a_body_beyond_the_limit_is_refused(tight, dsn, operation: Operation):
     before = position(dsn)
-    names = ("run_id", "job_id", "key_id", "event_key", "operation_id")
-    path = operation.path.replace(":path", "").format(**dict.fromkeys(names, "x"))
+    path = operation.path.replace(":path", "").format(**NAMES)
     large = orjson.dumps({"x": "y" * 2000 * operation.body_limit_factor})
     for content in (large, iter([large[:100], large[100:]])):
         answer = tight.request(operation.method, path, content=content)

@@ -10,7 +10,7 @@ from runcord.http.operation import Operation
 from runcord.http.operations import OPERATIONS
 
 PROTECTED = [operation for operation in OPERATIONS if operation.access != "public"]
-ABOUT_ONE_THING = [operation for operation in PROTECTED if "{" in operation.path]
+ABOUT_ONE_THING = [operation for operation in PROTECTED if "{" in operation.path and "{prefix" not in operation.path]
 
 # What makes each operation succeed if nothing but the credential stands in its way.
 BODIES: Mapping[str, Any] = {
@@ -31,6 +31,7 @@ BODIES: Mapping[str, Any] = {
     "bulk_replay_runs": {"run_ids": ["run_x"]},
     "bulk_replay_dead_letters": {"run_ids": ["run_x"]},
     "create_api_key": {"name": "n", "scopes": ["runs:read"]},
+    "purge_event_waits": {"older_than_days": 1},
     "complete_run": {"result": 1},
     "fail_run": {"error": "x"},
     "spawn_run": {"job_slug": "parse"},
@@ -48,7 +49,18 @@ BODIES: Mapping[str, Any] = {
 }
 
 
-NAMES = ("run_id", "job_id", "key", "event_key", "key_id", "dependency_id", "version_id", "operation_id")
+NAMES = (
+    "run_id",
+    "job_id",
+    "key",
+    "event_key",
+    "key_id",
+    "dependency_id",
+    "version_id",
+    "operation_id",
+    "prefix",
+    "batch_id",
+)
 """What paths name."""
 
 
@@ -78,6 +90,8 @@ def things(api) -> Mapping[str, str]:
         "job_id": claim["run"]["job_id"],
         "key": "k",
         "event_key": "e",
+        "prefix": "e",
+        "batch_id": api.post("/v1/jobs/parse/trigger/bulk", {"items": [{}]}).json()["batch_id"],
         "key_id": api.get("/v1/whoami").json()["key_id"],
     }
 
@@ -110,6 +124,7 @@ def tables(dsn: str) -> Any:
                 "select * from dependency_waits order by 1, 2, 3, 4, 5",
                 "select * from upstream_endings order by 1, 2, 3, 4",
                 "select * from bulk_operations order by 1, 2",
+                "select * from batches order by 1, 2",
                 "select * from api_keys order by 1, 2",
                 "select * from api_key_hashes order by 1, 2",
             )

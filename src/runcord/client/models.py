@@ -505,11 +505,90 @@ class EventWait(Model):
     expires_at: datetime | None = None
 
 
-class EventSent(Model):
-    """Show an event as it was received."""
+class EventTrigger(Model):
+    """Show a run's wait for an event, or what ended it."""
 
-    event_key: str | None = None
-    status: str | None = None
+    event_key: str
+    status: str
+    id: str
+    job_run_id: str
+    requested_at: datetime | None = None
+    expires_at: datetime | None = None
+    received_at: datetime | None = None
+    sent_by: str | None = None
+    response_payload: Any = None
+
+
+class SentToPrefix(Model):
+    """Show the waits that one event has ended."""
+
+    resolved: int
+    triggers: list[EventTrigger]
+
+
+class EventStats(Model):
+    """Show how many waits there are, and how long those that are over took on average, in seconds."""
+
+    total_count: int
+    waiting_count: int
+    received_count: int
+    timed_out_count: int
+    canceled_count: int
+    avg_wait_duration_secs: float
+
+
+class PurgedWaits(Model):
+    """Show how many waits are listed no more, or, in a dry run, would be."""
+
+    deleted: int
+    would_delete: int | None = None
+
+
+class ApiKey(Model):
+    """Show what is known of an API key; the key itself is not."""
+
+    id: str
+    name: str
+    key_prefix: str
+    scopes: list[str]
+    created_at: datetime
+    created_by: str | None = None
+    expires_at: datetime | None = None
+    grace_expires_at: datetime | None = None
+    replaced_by_key_id: str | None = None
+    replaces_key_id: str | None = None
+    next_rotation_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class NewApiKey(ApiKey):
+    """Show a key just made; `key` is the key itself, told this once."""
+
+    key: str = Field(repr=False)
+
+
+class RotatedApiKey(Model):
+    """Show a key in the place of another; `key` is the key itself, told this once."""
+
+    old_key_id: str
+    new_key_id: str
+    name: str
+    key: str = Field(repr=False)
+    key_prefix: str
+    scopes: list[str]
+    grace_expires_at: datetime
+    expires_at: datetime | None = None
+
+
+class BatchOperation(Model):
+    """Show what a bulk trigger asked for and made. Its runs are listed by `batch_id`."""
+
+    id: str
+    job_id: str
+    item_count: int
+    created_count: int
+    created_at: datetime
+    created_by: str | None = None
 
 
 class KeyReset(Model):

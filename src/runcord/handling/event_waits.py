@@ -1,30 +1,59 @@
-"""Waiting for an event, and sending it. An event key has at most one run waiting at a time."""
+"""Who waits, or waited last, for which event key: the rows, and what a transaction has made of them.
+
+An event key has at most one run waiting at a time.
+"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import orjson
 
-from runcord.errors import Conflict, EventKeyInUse, EventNotFound
-from runcord.handling.consequence import SQL, apply
+from runcord.ledger.arrays import Bigints, Bytes, Texts, Times
 from runcord.ledger.mapper import to_json
-from runcord.ledger.transaction import Context, Plan, Transaction
+from runcord.ledger.transaction import Plan, Row, Transaction
 from runcord.ledger.view import Change, Statement
-from runcord.run import commands as c
+from runcord.recorded import Recorded
 from runcord.run import events as e
+from runcord.run.evolve import evolve
 from runcord.run.state import Run
+from runcord.sql import load
+
+SQL = load("runcord.sql", "queries/event_waits.sql")
 
 
 @dataclass(frozen=True)
 class EventWait:
-    """Who waits, or waited last, for an event key. `status` is waiting, received, timed_out or canceled."""
+    """One wait for an event. `status` is waiting, received, timed_out or canceled; `position` where it began."""
 
     event_key: str
     run_id: str
     trigger_id: str
     status: str
+    position: int
+    requested_at: datetime
+    expires_at: datetime | None = None
+    settled_at: datetime | None = None
+    sent_by: str | None = None
+    notify_url: str | None = None
     payload: Any = None
+
+    @property
+    def timeout_secs(self) -> float | None:
+        """How long the run was to wait; None for as long as it takes."""
+        return None if self.expires_at is None else (self.expires_at - self.requested_at).total_seconds()
+
+    @property
+    def as_begun(self) -> "EventWait":
+        """The wait as it was before anything ended it."""
+        return replace(self, status="waiting", settled_at=None, sent_by=None, payload=None)
+
+    @staticmethod
+    def of_row(row: Row) -> "EventWait":
+        """Return the wait in a row of the table, as the named statements select it."""
+        *members, payload = row
+        return EventWait(*members, payload=None if payload is None else orjson.loads(payload))
 
 
 @dataclass(frozen=True)
@@ -35,120 +64,127 @@ class _Lookup:
         return SQL["event_wait"], {"project_id": project_id, "event_key": self.event_key}
 
 
-def _prepare(plan: Plan, event_key: str) -> None:
+def prepare(plan: Plan, event_key: str) -> None:
+    """Have the wait for a key read."""
     plan.ask(("event_wait", event_key), lambda: _Lookup(event_key))
 
 
-def _find(tx: Transaction, event_key: str) -> EventWait | None:
-    """Return the wait as it is now, what this transaction did included."""
-    wait: EventWait | None = None
-    for key, run_id, trigger_id, status, _, _, payload in tx.answer(("event_wait", event_key)):
-        wait = EventWait(key, run_id, trigger_id, status, None if payload is None else orjson.loads(payload))
+def find(tx: Transaction, event_key: str) -> EventWait | None:
+    """Return the wait for a prepared key as it is now, what this transaction did included."""
+    found = [EventWait.of_row(row) for row in tx.answer(("event_wait", event_key))]
+    wait = found[0] if found else None
     for run in tx.states(Run):
         for recorded in tx.recorded(run.run_id):
-            wait = _after(wait, run.run_id, event_key, recorded.event)
+            event = recorded.event
+            if isinstance(event, e.Waited) and event.event_key == event_key:
+                wait = begun(recorded)
+            elif isinstance(event, e.EventReceived) and event.event_key == event_key and wait is not None:
+                wait = _received(wait, event, recorded)
     if wait is not None and wait.status == "waiting":
         run = tx.state(wait.run_id)
         if not (isinstance(run, Run) and run.wait and run.wait.event_key == event_key):
-            return EventWait(event_key, wait.run_id, wait.trigger_id, "canceled")
+            return replace(wait, status="canceled", settled_at=tx.at)
     return wait
 
 
-def _after(wait: EventWait | None, run_id: str, event_key: str, event: e.Event) -> EventWait | None:
-    if isinstance(event, e.Waited) and event.event_key == event_key:
-        return EventWait(event_key, run_id, event.trigger_id or "", "waiting")
-    if isinstance(event, e.EventReceived) and event.event_key == event_key and wait is not None:
-        return EventWait(event_key, run_id, wait.trigger_id, "received", event.payload)
-    return wait
-
-
-@dataclass(frozen=True)
-class WaitForEvent:
-    """Make a run wait for an event."""
-
-    context: Context
-    run_id: str
-    command: c.WaitForEvent
-    weight: int = 1
-
-    def prepare(self, plan: Plan) -> None:
-        """Read the run and the key."""
-        plan.need(self.run_id)
-        _prepare(plan, self.command.event_key)
-
-    def handle(self, tx: Transaction) -> Run:
-        """Refuse a key that another run waits for, then decide."""
-        wait = _find(tx, self.command.event_key)
-        if wait is not None and wait.status == "waiting" and wait.run_id != self.run_id:
-            raise EventKeyInUse(f"run {wait.run_id} waits for the event key {self.command.event_key!r}: use another")
-        return apply(tx, self.run_id, self.command)
-
-
-@dataclass(frozen=True)
-class SendEvent:
-    """Send an event to the run that waits for it. The same event, sent again, is taken as heard."""
-
-    context: Context
-    event_key: str
-    payload: Any = None
-    weight: int = 2
-
-    def prepare(self, plan: Plan) -> None:
-        """Read the key."""
-        _prepare(plan, self.event_key)
-
-    def handle(self, tx: Transaction) -> EventWait:
-        """Hand the event over and queue the run."""
-        wait = _find(tx, self.event_key)
-        if wait is None:
-            raise EventNotFound(f"no run waits, or has waited, for the event key {self.event_key!r}")
-        if wait.status == "waiting":
-            apply(tx, wait.run_id, c.ReceiveEvent(self.event_key, self.payload))
-            return EventWait(self.event_key, wait.run_id, wait.trigger_id, "received", self.payload)
-        if wait.status == "received" and _same(wait.payload, self.payload):
-            return wait
-        raise Conflict(f"the wait for the event key {self.event_key!r} is over: it was {wait.status}")
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same: to Python, `True` and `1` are equal."""
-    return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(other, option=orjson.OPT_SORT_KEYS)
+def waits_begun(tx: Transaction) -> list[EventWait]:
+    """Return the waits that this transaction has begun, which no table shows yet."""
+    return [
+        begun(recorded)
+        for run in tx.states(Run)
+        for recorded in tx.recorded(run.run_id)
+        if isinstance(recorded.event, e.Waited) and recorded.event.event_key is not None
+    ]
 
 
 class EventWaits:
-    """The inline projection `event_waits`: who waits for which event key."""
+    """The inline projection `event_waits`."""
 
     def save(self, project_id: str, changes: Sequence[Change]) -> Iterator[Statement]:
-        """Return one statement for all waits that began or ended."""
-        rows: dict[str, tuple[Any, ...]] = {}
+        """Return one statement for the waits that ended, and one for those that began."""
+        newest: dict[str, EventWait] = {}
+        ended: list[EventWait] = []
         for change in changes:
             if isinstance(change.after, Run):
-                rows.update(_rows(change))
-        if rows:
-            names = ("event_keys", "run_ids", "trigger_ids", "statuses", "waits_untils", "settled_ats", "payloads")
-            columns = zip(*rows.values(), strict=True)
-            yield (
-                SQL["save_event_waits"],
-                {"project_id": project_id, **{name: list(c) for name, c in zip(names, columns, strict=True)}},
-            )
+                for wait, is_new in _waits(change):
+                    if not is_new:
+                        ended.append(wait)
+                    elif wait.event_key not in newest or newest[wait.event_key].position < wait.position:
+                        newest[wait.event_key] = wait
+        if ended:
+            yield SQL["settle_event_waits"], {"project_id": project_id, **_columns(ended)}
+        if newest:
+            waits = list(newest.values())
+            beginnings = {
+                "run_ids": Texts(wait.run_id for wait in waits),
+                "positions": Bigints(wait.position for wait in waits),
+                "requested_ats": Times(wait.requested_at for wait in waits),
+                "waits_untils": Times(wait.expires_at for wait in waits),
+                "notify_urls": Texts(wait.notify_url for wait in waits),
+            }
+            yield SQL["save_event_waits"], {"project_id": project_id, **_columns(waits), **beginnings}
 
 
-def _rows(change: Change) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    run_id = change.stream_id
-    wait = change.before.wait if change.before is not None else None
-    key, trigger_id = (wait.event_key, wait.trigger_id) if wait else (None, None)
+def _columns(waits: Sequence[EventWait]) -> dict[str, list[Any]]:
+    return {
+        "event_keys": Texts(wait.event_key for wait in waits),
+        "trigger_ids": Texts(wait.trigger_id for wait in waits),
+        "statuses": Texts(wait.status for wait in waits),
+        "settled_ats": Times(wait.settled_at for wait in waits),
+        "sent_bys": Texts(wait.sent_by for wait in waits),
+        "payloads": Bytes(None if wait.payload is None else to_json(wait.payload) for wait in waits),
+    }
+
+
+def _waits(change: Change) -> Iterator[tuple[EventWait, bool]]:
+    """Return what became of a run's waits for events, and of each whether it began in this change."""
+    run: Run | None = change.before
+    if (run is None or run.wait is None) and not any(isinstance(r.event, e.Waited) for r in change.recorded):
+        return
+    current: EventWait | None = None
+    is_new = False
+    if run is not None and run.wait is not None and run.wait.event_key is not None:
+        known = run.wait
+        current = EventWait(run.wait.event_key, run.run_id, known.trigger_id or "", "waiting", 0, known.since)
     for recorded in change.recorded:
-        event = recorded.event
-        if isinstance(event, e.Waited) and event.event_key is not None:
-            key, trigger_id = event.event_key, event.trigger_id
-            yield key, (key, run_id, trigger_id, "waiting", event.until, None, None)
-        elif key is None:
-            continue
-        elif isinstance(event, e.EventReceived):
-            payload = None if event.payload is None else to_json(event.payload)
-            yield key, (key, run_id, trigger_id, "received", None, recorded.at, payload)
-            key = None
-        elif isinstance(event, e.TimedOut | e.Canceled | e.Completed | e.Failed | e.Retried):
-            status = "timed_out" if isinstance(event, e.TimedOut) else "canceled"
-            yield key, (key, run_id, trigger_id, status, None, recorded.at, None)
-            key = None
+        run = evolve(run, recorded)
+        if isinstance(recorded.event, e.Waited) and recorded.event.event_key is not None:
+            current, is_new = begun(recorded), True
+        elif current is not None:
+            current = after_event(current, recorded, run)
+            if current.status != "waiting":
+                yield current, is_new
+                current = None
+    if current is not None and is_new:
+        yield current, True
+
+
+def begun(recorded: Recorded[e.Waited]) -> EventWait:
+    """Return the wait that an event began."""
+    event = recorded.event
+    return EventWait(
+        event_key=event.event_key or "",
+        run_id=recorded.stream_id,
+        trigger_id=event.trigger_id or "",
+        status="waiting",
+        position=recorded.position,
+        requested_at=recorded.at,
+        expires_at=event.until,
+        notify_url=event.notify_url,
+    )
+
+
+def after_event(wait: EventWait, recorded: Recorded[Any], run: Run | None) -> EventWait:
+    """Return a wait that was not over as the next event of its run, which left `run`, leaves it."""
+    event = recorded.event
+    if isinstance(event, e.EventReceived):
+        return _received(wait, event, recorded)
+    if run is None or run.wait is None:
+        status = "timed_out" if isinstance(event, e.TimedOut) else "canceled"
+        return replace(wait, status=status, settled_at=recorded.at)
+    return wait
+
+
+def _received(wait: EventWait, event: e.EventReceived, recorded: Recorded[Any]) -> EventWait:
+    sent_by = recorded.metadata.get("actor")
+    return replace(wait, status="received", settled_at=recorded.at, sent_by=sent_by, payload=event.payload)

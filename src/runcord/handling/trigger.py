@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from runcord.batch.events import BatchTriggered
 from runcord.errors import Invalid, JobDisabled, JobNotFound, RunNotFound
 from runcord.handling import dependencies, idempotency
 from runcord.handling.admission import Fate, Foresight, Keys, admit, is_plain, read_ahead
@@ -83,6 +84,7 @@ class TriggerRuns(NamedTuple):
     def handle(self, tx: Transaction) -> list[Triggering]:
         """Find what was triggered before, check every other request, then record what becomes of it.
 
+        What was asked for at once is a batch of its own on record, unless no run came of it.
         A request that is repeated finds its run though the job has been disabled, or its schema tightened, since.
         What somebody triggers is subject to the job's settings about that (`admission`); schedules have their own pace.
         """
@@ -98,7 +100,15 @@ class TriggerRuns(NamedTuple):
         if job.dependencies:
             dependencies.expect(tx, job, [dependencies.match_of(r.idempotency_key, r.payload) for r in new])
         turn = None if self.triggered_by != "manual" or is_plain(job.settings) else Turn(len(new))
-        return [self._trigger(tx, job, request, turn) for request in self.requests]
+        triggerings = [self._trigger(tx, job, request, turn) for request in self.requests]
+        if self.batch_id is not None:
+            self._record_batch(tx, self.batch_id, triggerings)
+        return triggerings
+
+    def _record_batch(self, tx: Transaction, batch_id: str, triggerings: Sequence[Triggering]) -> None:
+        made = {triggering.run.run_id for triggering in triggerings if triggering.run.batch_id == batch_id}
+        if made:
+            tx.create(batch_id, BatchTriggered(self.job_id, len(triggerings), len(made)))
 
     def _found(self, tx: Transaction, request: TriggerRequest) -> str | None:
         key = request.idempotency_key

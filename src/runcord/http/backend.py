@@ -42,6 +42,7 @@ from runcord.settings import Settings
 from runcord.streaming.chunk_writer import ChunkWriter
 from runcord.streaming.chunks import Chunk, load_chunks
 from runcord.streaming.events import Read, load_events
+from runcord_projections.batch_view import BatchView
 from runcord_projections.bulk_view import BulkView
 from runcord_projections.job_view import JobView
 from runcord_projections.key_view import KeyView
@@ -127,7 +128,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
 
     committer = Committer(
         dsn,
-        views=(RunView(), JobView(), KeyView(), BulkView()),
+        views=(RunView(), JobView(), KeyView(), BulkView(), BatchView()),
         projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions(), RunTerms()),
         writers=settings.writers,
         on_commit=committed,

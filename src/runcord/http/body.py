@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect, Request
 
@@ -11,6 +11,7 @@ from runcord import json_text
 from runcord.errors import Invalid, TooLarge
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 
 class RequestTimeout(Invalid):
@@ -60,8 +61,20 @@ def validate(model: type[M], value: Any, where: str) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        details = [_detail(problem) for problem in error.errors(include_url=False, include_input=False)][:50]
-        raise Invalid(f"{where} is not valid: {details[0]['message']}", details=details) from None
+        raise _invalid(error, where) from None
+
+
+def validate_as(kind: TypeAdapter[T], value: Any, where: str) -> T:
+    """Return `value` as a value of that kind. Raises Invalid as `validate` does."""
+    try:
+        return kind.validate_python(value)
+    except ValidationError as error:
+        raise _invalid(error, where) from None
+
+
+def _invalid(error: ValidationError, where: str) -> Invalid:
+    details = [_detail(problem) for problem in error.errors(include_url=False, include_input=False)][:50]
+    return Invalid(f"{where} is not valid: {details[0]['message']}", details=details)
 
 
 def _detail(problem: ErrorDetails) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """All operations: the one list that the router, the OpenAPI document and the tests of isolation are made from.
 
-The order matters where paths overlap: `/v1/runs/dlq` has to be met before `/v1/runs/{run_id}`.
+The order matters where paths overlap: `/v1/runs/dlq` has to be met before `/v1/runs/{run_id}`, and an event key takes
+whatever is left of a path.
 """
 
 from runcord.http.operation import Operation
 from runcord.http.routes import (
+    batches,
     bulk_operations,
     bulk_runs,
     events,
@@ -34,6 +36,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *queue.OPERATIONS,
     *sdk.OPERATIONS,
     *sdk_facts.OPERATIONS,
+    *batches.OPERATIONS,
     *events.OPERATIONS,
     *keys.OPERATIONS,
     *bulk_runs.OPERATIONS,
@@ -44,4 +47,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *history.OPERATIONS,
     *streams.OPERATIONS,
     *system.OPERATIONS,
+    *events.OPERATIONS_ON_ONE,
 )

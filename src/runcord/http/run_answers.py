@@ -43,13 +43,14 @@ async def run_after(call: Call, committed: Committed, status: int = 200) -> Answ
     return Answer(await run_as_it_was(call, run), status, position=committed.position, version=run.version)
 
 
-async def load_run(call: Call) -> tuple[Run, Row]:
-    """Return the run that the path names, and its row.
+async def load_run(call: Call, run_id: str | None = None) -> tuple[Run, Row]:
+    """Return a run, the one that the path names if no other is given, and its row.
 
     Raises:
         RunNotFound: the project has no such run.
     """
-    rows = await call.backend.read(SQL["get"], run_in_path(call))
+    wanted = run_in_path(call) if run_id is None else {"project_id": call.project_id, "run_id": run_id}
+    rows = await call.backend.read(SQL["get"], wanted)
     if not rows:
         raise no_such_run(call)
     return CODEC.decode(rows[0][0]), rows[0]

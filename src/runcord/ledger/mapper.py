@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar, cast, get_args, get_type_hints
 import orjson
 from pydantic import TypeAdapter
 
+from runcord.batch import events as batch_events
 from runcord.bulk import events as bulk_events
 from runcord.errors import UnknownEventType
 from runcord.job import events as job_events
@@ -124,11 +125,15 @@ def to_json(value: Any) -> bytes:
     return orjson.dumps(value, option=_JSON_OPTIONS)
 
 
-REGISTRY: Mapping[str, type] = {
-    cls.TYPE: cls
-    for events in (run_events.Event, job_events.Event, key_events.Event, bulk_events.Event)
-    for cls in get_args(events)
-}
+_EVENTS: tuple[type, ...] = (
+    *get_args(run_events.Event),
+    *get_args(job_events.Event),
+    *get_args(key_events.Event),
+    *get_args(bulk_events.Event),
+    batch_events.Event,
+)
+
+REGISTRY: Mapping[str, type] = {cast(Any, cls).TYPE: cls for cls in _EVENTS}
 """Every event type that Runcord writes, by its stable name."""
 
 _CODECS: Mapping[type, Codec[Any]] = {cls: Codec(cls) for cls in REGISTRY.values()}

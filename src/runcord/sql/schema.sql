@@ -14,6 +14,7 @@
 --   job_secrets       what jobs sign with and may not be told: sealed with the installation's secret
 --   run_terms         an inline projection: where to look for the runs of a job, a batch, a tag, a payload …
 --   bulk_operations   inline view: operations on many runs, and how far they have come
+--   batches           inline view: what was triggered at once
 --   leases            the live attempts and until when their workers may work on them
 --   idempotency_keys  which run answers for a key, and until when
 --   event_waits       which run waits, or waited, for an event key
@@ -193,6 +194,16 @@ create index bulk_operations_created on bulk_operations (project_id, created_pos
 -- The runner: what is left to do, in all projects.
 create index bulk_operations_active on bulk_operations (created_position) where status in ('pending', 'running');
 
+create table batches (
+    project_id text collate "C" not null,
+    batch_id text collate "C" not null,
+    version integer not null,
+    position bigint not null,
+    state bytea not null,
+    primary key (project_id, batch_id)
+);
+create index batches_position on batches (project_id, position desc);
+
 create table leases (
     project_id text collate "C" not null,
     run_id text collate "C" not null,
@@ -228,8 +239,16 @@ create table event_waits (
     waits_until timestamptz,
     settled_at timestamptz,
     payload bytea,
+    position bigint not null,
+    requested_at timestamptz not null,
+    sent_by text,
+    notify_url text,
     primary key (project_id, event_key)
 );
+create index event_waits_position on event_waits (project_id, position desc);
+create index event_waits_status on event_waits (project_id, status, position desc);
+-- Sending to a prefix: who waits now, however many have waited.
+create index event_waits_waiting on event_waits (project_id, event_key) where status = 'waiting';
 
 create table chunk_heads (
     project_id text collate "C" not null,

@@ -28,6 +28,7 @@ from runcord.queue.leases import Leases
 from runcord.run import commands as c
 from runcord.run.state import Run
 from runcord.testing.postgres import as_superuser
+from runcord_projections.batch_view import BatchView
 from runcord_projections.bulk_view import BulkView
 from runcord_projections.job_view import JobView
 from runcord_projections.key_view import KeyView
@@ -46,7 +47,7 @@ def open_committer(
     """
     committer = Committer(
         dsn,
-        views=(RunView(), JobView(), KeyView(), BulkView()),
+        views=(RunView(), JobView(), KeyView(), BulkView(), BatchView()),
         projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions(), RunTerms()),
         writers=writers,
         on_commit=on_commit,

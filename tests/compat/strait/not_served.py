@@ -72,11 +72,6 @@ OUT_OF_SCOPE: Mapping[str, tuple[str, str]] = {
 }
 
 NOT_YET: Mapping[str, tuple[str, str]] = {
-    "batch_operations": ("batches are known by the runs made in them alone", "get list"),
-    "event_triggers": (
-        "of events that runs wait for only sending one is served",
-        "delete_event get_event get_stat get_stream list_events purge_event send_prefix",
-    ),
     "health": ("there are no metrics", "list_metrics"),
     "stats": ("nothing counts the queue", "list"),
 }

@@ -26,6 +26,7 @@ from runcord.run.events import Logged
 from runcord.settings import Settings
 from runcord.sql import load, migrate
 from runcord_bench.load import PAYLOAD
+from runcord_projections.batch_view import BatchView
 from runcord_projections.job_view import JobView
 from runcord_projections.run_terms import RunTerms
 from runcord_projections.run_view import RunView
@@ -93,7 +94,7 @@ def open_committer(dsn: str, *, events_only: bool = False) -> Iterator[Committer
     """Run a committer as every server process does; or with the ledger alone, without the rows of runs and jobs."""
     committer = Committer(
         dsn,
-        views=(EventsOnly(),) if events_only else (RunView(), JobView()),
+        views=(EventsOnly(),) if events_only else (RunView(), JobView(), BatchView()),
         projections=()
         if events_only
         else (Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions(), RunTerms()),

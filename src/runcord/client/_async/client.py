@@ -4,10 +4,12 @@ from typing import Self
 
 import httpx2
 
+from runcord.client._async.batches import AsyncBatches
 from runcord.client._async.bulk import AsyncBulk
 from runcord.client._async.connection import AsyncConnection
 from runcord.client._async.events import AsyncEvents
 from runcord.client._async.jobs import AsyncJobs
+from runcord.client._async.keys import AsyncKeys
 from runcord.client._async.runs import AsyncRuns
 from runcord.client._async.worker import AsyncWorkerCalls
 from runcord.client.configuration import configure
@@ -37,6 +39,8 @@ class AsyncClient:
         self.bulk = AsyncBulk(self._connection)
         self.worker = AsyncWorkerCalls(self._connection)
         self.events = AsyncEvents(self._connection)
+        self.keys = AsyncKeys(self._connection)
+        self.batches = AsyncBatches(self._connection)
 
     async def aclose(self) -> None:
         """Close the connections."""

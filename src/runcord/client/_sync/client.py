@@ -5,10 +5,12 @@ from typing import Self
 
 import httpx2
 
+from runcord.client._sync.batches import Batches
 from runcord.client._sync.bulk import Bulk
 from runcord.client._sync.connection import Connection
 from runcord.client._sync.events import Events
 from runcord.client._sync.jobs import Jobs
+from runcord.client._sync.keys import Keys
 from runcord.client._sync.runs import Runs
 from runcord.client._sync.worker import WorkerCalls
 from runcord.client.configuration import configure
@@ -38,6 +40,8 @@ class Client:
         self.bulk = Bulk(self._connection)
         self.worker = WorkerCalls(self._connection)
         self.events = Events(self._connection)
+        self.keys = Keys(self._connection)
+        self.batches = Batches(self._connection)
 
     def close(self) -> None:
         """Close the connections."""

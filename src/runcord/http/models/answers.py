@@ -253,16 +253,3 @@ class EventWait(Document):
     event_key: str
     expires_at: datetime
     trigger_id: str
-
-
-class EventTrigger(Document):
-    """The wait that an event ended."""
-
-    id: str
-    event_key: str
-    project_id: str
-    source_type: str
-    trigger_type: str
-    job_run_id: str
-    status: str
-    response_payload: AnyJson = None

@@ -38,6 +38,15 @@ def _small(value: Any) -> Any:
     return value
 
 
+def _addressable(key: str) -> str:
+    whole = key.removesuffix("/")  # paths are taken with and without a slash at their end
+    if whole == "stats" or whole.endswith("/stream") or key.startswith("prefix/"):
+        raise ValueError("should not be `stats`, begin with `prefix/` or end with `/stream`: those are other paths")
+    if not {".", ".."}.isdisjoint(key.split("/")):
+        raise ValueError("should not have `.` or `..` between slashes: clients and proxies resolve them in paths")
+    return key
+
+
 Json = Any
 """Any JSON value."""
 
@@ -69,7 +78,9 @@ IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 ConcurrencyKey = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 WindowKey = Annotated[str, StringConstraints(max_length=256)]
 StateKey = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-EventKey = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")]
+EventPrefix = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+EventKey = Annotated[EventPrefix, AfterValidator(_addressable)]
+"""What a run may wait for is exactly what can be sent and asked for under `/v1/events`."""
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 """A short name that a worker chooses: a queue, a model, a tool."""
 

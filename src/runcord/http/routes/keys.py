@@ -7,13 +7,13 @@ from runcord.handling.keys import MakeKey, RevokeKey, RotateKey, Rotation
 from runcord.http.credentials import Key, check_scopes, new_key
 from runcord.http.models.key import ApiKey, CreatedApiKey, KeyRotation, NewApiKey, Revoked, RotatedApiKey
 from runcord.http.models.page import PageQuery, encode_cursor, list_of, page
+from runcord.http.newest_first import place_before
 from runcord.http.operation import Answer, Call, Operation
 from runcord.key import commands as c
 from runcord.key.state import ApiKey as State
 from runcord_projections.key_view.projection import CODEC, SQL
 
 _KEYS = "keys"
-_LAST_POSITION = 2**62
 _SECRET = {"Cache-Control": "no-store"}
 
 
@@ -45,15 +45,8 @@ async def create_api_key(call: Call) -> Answer:
 async def list_api_keys(call: Call) -> Answer:
     """List the project's API keys, newest first, those that have ended too. The keys themselves are not shown."""
     query = call.query(PageQuery)
-    place = query.place(_KEYS, int)
-    rows = await call.backend.read(
-        SQL["page"],
-        {
-            "project_id": call.project_id,
-            "before": place[0] if place else _LAST_POSITION,
-            "limit": query.size + 1,
-        },
-    )
+    params = {"before": await place_before(call, query, _KEYS), "limit": query.size + 1}
+    rows = await call.backend.read(SQL["page"], {"project_id": call.project_id, **params})
     shown = rows[: query.size]
     next_cursor = encode_cursor(_KEYS, shown[-1][1]) if len(rows) > query.size else None
     keys = [_render(CODEC.decode(state), call.project_id) for state, _ in shown]

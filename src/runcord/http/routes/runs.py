@@ -1,11 +1,10 @@
 """Runs: listing and reading them."""
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from runcord.errors import NotFound, RunNotFound
-from runcord.http.models.page import PageQuery, cursor_time, encode_cursor, list_of, page
+from runcord.http.models.page import PageQuery, encode_cursor, list_of, page
 from runcord.http.models.run import (
     DebugMode,
     JobRun,
@@ -14,6 +13,7 @@ from runcord.http.models.run import (
     StatsQuery,
 )
 from runcord.http.models.run_filter import DeadLettersQuery, FilterQuery, RunsQuery
+from runcord.http.newest_first import place_before
 from runcord.http.operation import Answer, Call, Operation
 from runcord.http.run_answers import (
     load_run,
@@ -29,7 +29,6 @@ from runcord_projections.run_terms.filter import RunFilter
 from runcord_projections.run_terms.projection import SQL as RUN_TERMS_SQL
 from runcord_projections.run_view.projection import SQL
 
-_LAST_POSITION = 2**63 - 1
 _RUNS = "runs"
 _CHILDREN = "children"
 
@@ -114,7 +113,7 @@ async def get_debug_mode(call: Call) -> Answer:
 async def _newest_first(call: Call, query: FilterQuery, wanted: RunFilter) -> Answer:
     if query.project_id is not None and query.project_id != call.project_id:
         raise NotFound("this credential belongs to another project: leave `project_id` out, or use that project's key")
-    place = {"project_id": call.project_id, "before": await _before(call, query), "limit": query.size + 1}
+    place = {"project_id": call.project_id, "before": await place_before(call, query, _RUNS), "limit": query.size + 1}
     rows = await call.backend.read(RUN_TERMS_SQL["page"], {**place, **wanted.params()})
     shown = rows[: query.size]
     return page(
@@ -123,16 +122,6 @@ async def _newest_first(call: Call, query: FilterQuery, wanted: RunFilter) -> An
         [run_of_row(call, row) for row in shown],
         encode_cursor(_RUNS, shown[-1][4]) if len(rows) > query.size else None,
     )
-
-
-async def _before(call: Call, query: PageQuery) -> int:
-    """Return the position below which the page begins."""
-    at = cursor_time(query.cursor)
-    if at is not None:
-        params = {"project_id": call.project_id, "at": at - timedelta(microseconds=1)}
-        return (await call.backend.read(SQL["position_at"], params))[0][0] + 1
-    place = query.place(_RUNS, int)
-    return place[0] if place else _LAST_POSITION
 
 
 def _is_known(call: Call, version: int) -> bool:

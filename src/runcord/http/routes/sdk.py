@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 from runcord.handling.descent import ContinueRun, SpawnRun
-from runcord.handling.event_waits import WaitForEvent
+from runcord.handling.events import WaitForEvent
 from runcord.handling.trigger import Triggering, TriggerRequest
 from runcord.http.compat.strait.render import render_run
 from runcord.http.models.answers import EventWait, Heartbeat

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
-from runcord.errors import Invalid, Unavailable
+from runcord.errors import Unavailable
 from runcord.http.compat.strait.frames import chunk_frame, event_frame, render_chunk
 from runcord.http.models.page import encode_cursor, list_of, page
 from runcord.http.models.stream import (
@@ -19,15 +19,16 @@ from runcord.http.models.stream import (
     StreamQuery,
 )
 from runcord.http.operation import Answer, Call, Operation
+from runcord.http.resuming import place_after, position_after
 from runcord.http.run_answers import load_run, require_run
 from runcord.http.sdk import SCOPE, sdk_answer
 from runcord.http.sdk import TAG as WORKERS
-from runcord.http.sse import MEDIA_TYPE, frame, last_event_id
+from runcord.http.sse import MEDIA_TYPE, frame
 from runcord.projecting.time_travel import version_at
 from runcord.run.decide import require_live_attempt
 from runcord.streaming import chunks as following
 from runcord.streaming.chunk_writer import NewChunk
-from runcord.streaming.events import Track, follow_events, last_position, track_from
+from runcord.streaming.events import Track, follow_events, track_from
 
 _CHUNKS = "chunks"
 
@@ -46,7 +47,7 @@ async def stream_run(call: Call) -> Answer:
     """
     backend, project_id = call.backend, call.project_id
     run, _ = await load_run(call)
-    position = _place(call, await last_position(backend.read, project_id), "position that the project's ledger")
+    position = await position_after(call)
     version = await version_at(backend.read, project_id, run.run_id, position)
     track = await track_from(backend.read, project_id, run, version)
     backend.stream_slots.require(project_id)
@@ -74,7 +75,7 @@ async def stream_chunks(call: Call) -> Answer:
     stream_id = call.query(ChunkStreamQuery).stream_id
     run, _ = await load_run(call)
     last = await following.last_chunk(backend.read, project_id, run.run_id)
-    sequence = _place(call, last, "chunk that the run")
+    sequence = place_after(call, last, "chunk that the run")
     backend.stream_slots.require(project_id)
 
     async def blocks() -> AsyncGenerator[bytes]:
@@ -126,20 +127,6 @@ async def stream_chunk(call: Call) -> Answer:
         # It lives, so its lease was being changed, and that is over in a moment.
         await asyncio.sleep(_PAUSE_SECS)
     raise Unavailable("the run's attempt is being changed; try again shortly")
-
-
-def _place(call: Call, last: int, what: str) -> int:
-    """Return the number after which the caller wants to begin.
-
-    Raises:
-        Invalid: it is none, or lies beyond the `last` one that there is.
-    """
-    place = last_event_id(call.request)
-    if place is None:
-        place = cast(StreamQuery, call.given_query).place
-    if place > last:
-        raise Invalid(f"{place} is beyond the last {what} has ({last}): send the id of the last frame that you saw")
-    return place
 
 
 def _stream(path: str, handle: Any, summary: str, query: type[StreamQuery], answer: Any) -> Operation:

@@ -93,28 +93,6 @@ delete from idempotency_keys k
 using unnest(%(job_ids)b::text[], %(keys)b::text[], %(run_ids)b::text[]) as u (job_id, key, run_id)
 where k.project_id = %(project_id)s and k.job_id = u.job_id and k.key = u.key and k.run_id = u.run_id;
 
--- event_wait --
--- Who waits, or waited last, for an event key.
-select event_key, run_id, trigger_id, status, waits_until, settled_at, payload
-from event_waits
-where project_id = %(project_id)s and event_key = %(event_key)s;
-
--- save_event_waits --
--- Waits that began or ended; all arrays run in parallel.
-insert into event_waits (project_id, event_key, run_id, trigger_id, status, waits_until, settled_at, payload)
-select %(project_id)s, u.*
-from unnest(
-    %(event_keys)b::text[], %(run_ids)b::text[], %(trigger_ids)b::text[], %(statuses)b::text[],
-    %(waits_untils)b::timestamptz[], %(settled_ats)b::timestamptz[], %(payloads)b::bytea[]
-) as u
-on conflict (project_id, event_key) do update
-set run_id = excluded.run_id,
-    trigger_id = excluded.trigger_id,
-    status = excluded.status,
-    waits_until = excluded.waits_until,
-    settled_at = excluded.settled_at,
-    payload = excluded.payload;
-
 -- keep_job_secret --
 -- A secret of a job, sealed, in the place of the one that it had.
 insert into job_secrets (project_id, job_id, name, sealed)
