@@ -67,6 +67,17 @@ def test_a_key_may_be_waited_for_again(api: Api) -> None:
     assert len(keys(api.get("/v1/events"))) == 1
 
 
+def test_a_key_that_another_run_waits_for_is_refused_and_debug_mode_tells(api: Api) -> None:
+    (first,) = wait(api, "k")
+    run_id = api.new_run(debug_mode=True)["id"]
+    api.take(run_id=run_id, start=True)
+    refused = api.post(f"/sdk/v1/runs/{run_id}/wait-for-event", {"event_key": "k"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "event_key_in_use") and first in refused.text
+    told = api.get(f"/v1/runs/{run_id}/events?type=debug").json()[-1]["data"]
+    assert (told["command"], told["refusal"]["code"]) == ("WaitForEvent", "event_key_in_use")
+    assert api.get("/v1/events/k").json()["job_run_id"] == first
+
+
 # --- listing ------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import orjson
 
 from runcord.errors import Conflict, EventKeyInUse, EventNotFound
 from runcord.handling.consequence import apply
+from runcord.handling.debugging import watch
 from runcord.handling.event_waits import SQL, EventWait, find, prepare, waits_begun
 from runcord.ledger.transaction import Context, Plan, Transaction
 from runcord.run import commands as c
@@ -33,10 +34,12 @@ class WaitForEvent:
 
     def handle(self, tx: Transaction) -> Run:
         """Refuse a key that another run waits for, then decide."""
-        wait = find(tx, self.command.event_key)
-        if wait is not None and wait.status == "waiting" and wait.run_id != self.run_id:
-            raise EventKeyInUse(f"run {wait.run_id} waits for the event key {self.command.event_key!r}: use another")
-        return apply(tx, self.run_id, self.command)
+        key = self.command.event_key
+        with watch(tx, self.run_id, self.command):
+            wait = find(tx, key)
+            if wait is not None and wait.status == "waiting" and wait.run_id != self.run_id:
+                raise EventKeyInUse(f"run {wait.run_id} waits for the event key {key!r}: use another")
+            return apply(tx, self.run_id, self.command)
 
 
 @dataclass(frozen=True)
