@@ -101,8 +101,10 @@ def path_with(operation: Operation, things: Mapping[str, str]) -> str:
 
 
 def end_if_followed(api: Any, operation: Operation, things: Mapping[str, str]) -> None:
-    """End the run if the operation is a stream of it, which this client could not leave."""
-    if operation.is_stream:
+    """End what the operation follows if it is a stream, which this client could not leave."""
+    if operation.is_stream and "{event_key" in operation.path:
+        assert api.post(f"/v1/events/{things['event_key']}/send", {}).status_code == 200
+    elif operation.is_stream:
         assert api.delete(f"/v1/runs/{things['run_id']}").status_code == 200
 
 
