@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 from typer.main import get_command
 
 from runcord.cli.app import app
-from runcord.cli.schema import environment_name
+from runcord.cli.environment import environment_name
 from runcord.settings import Settings
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"

@@ -87,7 +87,7 @@ class Settings(BaseSettings):
         int, Field(ge=1024, le=64 * 1024 * 1024, description="The largest request body that is read.")
     ] = 1024 * 1024
     request_timeout_secs: Annotated[
-        float, Field(gt=0, le=300, description="How long a request body may take to arrive.")
+        float, Field(gt=0, le=300, description="How long the head of a request may take to arrive, and then its body.")
     ] = 30
     streams: Annotated[
         int, Field(ge=1, le=100_000, description="Open streams, at most, in each process; more are answered 503.")

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from runcord.http.key_administration import find_key
-from runcord.testing.postgres import TestServer
+from runcord.testing.postgres import TestServer, as_superuser
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -46,6 +46,32 @@ def test_check_finds_pending_migrations_and_unsafe_settings(runcord: Run, empty_
 def test_check_is_content_with_a_database_that_can_be_served_from(runcord: Run, dsn: str) -> None:
     outcome = runcord("check", DATABASE_URL=dsn, RUNCORD_ALLOW_UNSAFE_DATABASE="true")
     assert outcome.returncode == 0
+    assert outcome.stdout.endswith("ready to serve\n")
+
+
+def test_check_warns_of_superusers_and_of_variables_that_nothing_reads(runcord: Run, postgres: TestServer) -> None:
+    outcome = runcord(
+        "check",
+        "--format",
+        "json",
+        DATABASE_URL=as_superuser(postgres.dsn),
+        RUNCORD_REQEST_TIMEOUT_SECS="1",
+        RUNCORD_OUR_OWN="1",
+        RUNCORD_API_KEY="strait_x",
+        runcord_port="1",
+    )
+    assert json.loads(outcome.stdout)["warnings"] == [
+        "RUNCORD_OUR_OWN has no effect: Runcord reads no such variable.",
+        "RUNCORD_REQEST_TIMEOUT_SECS has no effect: did you mean RUNCORD_REQUEST_TIMEOUT_SECS?",
+        "The server connects as 'runcord_admin', a superuser, whom nothing in the database keeps from changing what is on "
+        "record: use a role of its own that owns the database and no more.",
+    ]
+
+
+def test_warnings_keep_nobody_from_serving(runcord: Run, dsn: str) -> None:
+    outcome = runcord("check", DATABASE_URL=dsn, RUNCORD_ALLOW_UNSAFE_DATABASE="true", RUNCORD_PROT="1")
+    assert outcome.returncode == 0
+    assert "warning: RUNCORD_PROT has no effect: did you mean RUNCORD_PORT?\n" in outcome.stdout
     assert outcome.stdout.endswith("ready to serve\n")
 
 

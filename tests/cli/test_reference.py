@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runcord.cli.schema import environment_name
+from runcord.cli.environment import environment_name
 from runcord.settings import Settings
 
 ROOT = Path(__file__).parents[2]

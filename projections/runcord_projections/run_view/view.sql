@@ -138,3 +138,23 @@ select status, count(*)
 from runs
 where project_id = %(project_id)s and (%(job_id)s::text is null or job_id = %(job_id)s)
 group by status;
+
+-- count_open --
+-- How many runs that are not over have each status, and how many are dead letters. Each status has its index; what is at
+-- work is found by the leases, which are few.
+select status, count(*)
+from runs
+where project_id = %(project_id)s and status = 'queued'
+group by status
+union all
+select status, count(*)
+from runs
+where project_id = %(project_id)s and status in ('delayed', 'waiting', 'paused', 'dead_letter')
+    and status not in ('queued', 'dequeued', 'executing', 'completed')
+group by status
+union all
+select r.status, count(*)
+from leases l
+join runs r on r.project_id = %(project_id)s and r.run_id = l.run_id
+where l.project_id = %(project_id)s and r.status in ('dequeued', 'executing')
+group by r.status;

@@ -70,6 +70,20 @@ def _problems(dsn: str, settings: Settings) -> "Iterator[RuncordError]":
         yield ConfigurationError(f"The database lacks {len(missing)} migration(s): run `runcord migrate`.")
 
 
+def warnings(dsn: str) -> list[str]:
+    """Return what is unwise about the database, though it can be served from; nothing if it cannot be reached."""
+    try:
+        with connect(dsn) as conn:
+            if conn.info.parameter_status("is_superuser") == "on":
+                return [
+                    f"The server connects as {conn.info.user!r}, a superuser, whom nothing in the database keeps from "
+                    "changing what is on record: use a role of its own that owns the database and no more."
+                ]
+    except (ConfigurationError, Unavailable):
+        pass
+    return []
+
+
 def bootstrap(dsn: str, project_id: str, api_key: str | None) -> None:
     """Make the project, and a key with all scopes for it, as far as they are missing. Any number may do so at once.
 

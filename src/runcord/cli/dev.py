@@ -84,7 +84,8 @@ def dev(
             access = _grant_access(dsn, directory, settings)
             url = server.base_url(settings.host, listening)
             announcement = _Announcement(url, access, directory, dsn, as_json=as_json)
-            server.run(create_app(settings, dsn, announcement.begin), listening, signals)
+            app = create_app(settings, dsn, announcement.begin)
+            server.run(app, listening, signals, head_secs=settings.request_timeout_secs)
         except KeyboardInterrupt:
             pass  # asked to stop before it had started
         finally:

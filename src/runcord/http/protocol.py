@@ -1,22 +1,62 @@
-"""HTTP/1.1 with a bounded request head: the parser alone would take a header line without end, and keep it."""
+"""HTTP/1.1 with request heads that are bounded in size and time.
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+The parser alone would take a header line without end, and keep it; and nobody would ever close a connection on which
+nothing is asked, or half a question.
+"""
+
+import asyncio
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 LARGEST_HEAD_BYTES = 64 * 1024
 """How much of a request line and headers is taken before the connection is closed; what arrives at once may be more."""
 
+_TOO_LATE = b"The request line and headers did not arrive in time."
+
+
+class BoundedConfig(uvicorn.Config):
+    """uvicorn's configuration for `BoundedHeadProtocol`, with the seconds that a request head may take to arrive."""
+
+    def __init__(self, app: Any, *, head_secs: float, **options: Any) -> None:
+        super().__init__(app, http=BoundedHeadProtocol, **options)
+        self.head_secs = head_secs
+
 
 class BoundedHeadProtocol(HttpToolsProtocol):
-    """Closes a connection whose request head has become larger than `LARGEST_HEAD_BYTES`, with 400."""
+    """Closes a connection whose request head has become larger than `LARGEST_HEAD_BYTES`, with 400.
 
+    So it does one whose head does not come within `head_secs`: with 408 if it has begun, without a word if nothing was
+    sent at all. The time runs from the connection's beginning, or from the first byte after an answer; drops of a
+    head, or of a body that was answered before it had come, do not make it longer. How long a connection may be idle
+    between two requests is uvicorn's `timeout_keep_alive`.
+    """
+
+    config: BoundedConfig
     _in_head = False
     _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._await_no_head()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take what has arrived."""
         super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):  # pyright: ignore[reportUnnecessaryComparison]
+            self._await_head()
         self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
-        if self._head_bytes > LARGEST_HEAD_BYTES and not self.transport.is_closing():
+        if self._head_bytes > LARGEST_HEAD_BYTES:
             self.send_400_response(f"The request line and headers are larger than {LARGEST_HEAD_BYTES:,} bytes.")
 
     def on_message_begin(self) -> None:
@@ -27,4 +67,22 @@ class BoundedHeadProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin its body."""
         self._in_head = False
+        self._await_no_head()
         super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self.config.head_secs, self._give_up)
+
+    def _await_no_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self._in_head:
+            length = b"content-length: %d\r\n" % len(_TOO_LATE)
+            headers = b"content-type: text/plain; charset=utf-8\r\n" + length + b"connection: close\r\n\r\n"
+            self.transport.write(STATUS_LINE[408] + headers + _TOO_LATE)
+        self.transport.close()

@@ -24,7 +24,7 @@ from runcord import faults
 from runcord.errors import ConfigurationError, RuncordError, Unavailable
 from runcord.http.app import create_app
 from runcord.http.endpoint import refuse, request_id_of
-from runcord.http.protocol import BoundedHeadProtocol
+from runcord.http.protocol import BoundedConfig
 from runcord.logs import configure_logging, current_request
 from runcord.settings import load_settings
 
@@ -94,20 +94,22 @@ def base_url(host: str, listening: socket.socket) -> str:
     return f"http://{bracketed}:{listening.getsockname()[1]}"
 
 
-def run(app: ASGIApp, listening: socket.socket, signals: StopSignals) -> None:
+def run(app: ASGIApp, listening: socket.socket, signals: StopSignals, *, head_secs: float) -> None:
     """Serve in this process until a signal asks to stop; then finish what is under way and close in order.
+
+    `head_secs` is how long the head of a request may take to arrive.
 
     Raises:
         RuncordError: the application did not start.
     """
     draining = Draining(app)
     try:
-        _Server(_config(draining), signals).run(sockets=[listening])
+        _Server(_config(draining, head_secs), signals).run(sockets=[listening])
     except SystemExit:  # uvicorn's way to say that the start failed
         raise _start_failure(draining.failure) from draining.failure
 
 
-def run_workers(listening: socket.socket, workers: int) -> None:
+def run_workers(listening: socket.socket, workers: int, *, head_secs: float) -> None:
     """Serve with several processes, each with a backend of its own, until a signal asks to stop.
 
     The processes read their settings from the environment. One that dies is replaced.
@@ -115,7 +117,7 @@ def run_workers(listening: socket.socket, workers: int) -> None:
     Raises:
         Unavailable: a process did not start; it has logged why.
     """
-    processes = _Processes(_config("runcord.http.server:app_from_environment", workers=workers), [listening])
+    processes = _Processes(_config("runcord.http.server:app_from_environment", head_secs, workers), [listening])
     processes.run()
     if any(process.exitcode == STARTUP_FAILURE for process in processes.processes):
         raise Unavailable("A server process did not start: its log says why.")
@@ -273,9 +275,10 @@ class _Processes(Multiprocess):
                 process.process.join(0.1)
 
 
-def _config(app: ASGIApp | str, workers: int = 1) -> uvicorn.Config:
-    return uvicorn.Config(
+def _config(app: ASGIApp | str, head_secs: float, workers: int = 1) -> uvicorn.Config:
+    return BoundedConfig(
         app,
+        head_secs=head_secs,
         factory=isinstance(app, str),
         workers=workers,
         ws="none",
@@ -287,7 +290,6 @@ def _config(app: ASGIApp | str, workers: int = 1) -> uvicorn.Config:
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECS,
         timeout_graceful_shutdown=GRACE_SECS,
-        http=BoundedHeadProtocol,
     )
 
 

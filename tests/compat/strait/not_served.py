@@ -73,7 +73,6 @@ OUT_OF_SCOPE: Mapping[str, tuple[str, str]] = {
 
 NOT_YET: Mapping[str, tuple[str, str]] = {
     "health": ("there are no metrics", "list_metrics"),
-    "stats": ("nothing counts the queue", "list"),
 }
 """What is to be served and is not: its scenarios are written, and run as soon as a method is struck from here."""
 

@@ -51,3 +51,15 @@ class Identity(Document):
     key_id: str
     scopes: list[str]
     expires_at: Maybe[datetime] = None
+
+
+class QueueStats(Document):
+    """How many runs of the project there are that are not over, by status, and how many dead letters."""
+
+    queued: int
+    executing: int
+    delayed: int
+    dequeued: int
+    waiting: int
+    paused: int
+    dead_letter: int

@@ -8,11 +8,12 @@ import psycopg
 
 from runcord.errors import Unavailable
 from runcord.http.credentials import Key
-from runcord.http.models.system import Alive, Health, Identity, Readiness
+from runcord.http.models.system import Alive, Health, Identity, QueueStats, Readiness
 from runcord.http.operation import Answer, Call, Operation
 from runcord.http.problems import problem_headers
 from runcord.sql import load
 from runcord.sql.migrate import migrations
+from runcord_projections.run_view.projection import SQL as RUNS_SQL
 
 SQL = load("runcord.sql", "queries/system.sql")
 
@@ -66,6 +67,12 @@ async def get_identity(call: Call) -> Answer:
     if key.expires_at is not None:
         members["expires_at"] = key.expires_at
     return Answer(members)
+
+
+async def count_queue(call: Call) -> Answer:
+    """Count the project's runs that wait or are worked on, by status, and its dead letters."""
+    counted: dict[str, int] = dict(await call.backend.read(RUNS_SQL["count_open"], {"project_id": call.project_id}))
+    return Answer({status: counted.get(status, 0) for status in QueueStats.model_fields})
 
 
 async def _checks(call: Call) -> dict[str, str]:
@@ -129,5 +136,15 @@ OPERATIONS = (
         summary="Who am I?",
         tag="system",
         answer=Identity,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/stats",
+        handle=count_queue,
+        summary="Count the queue",
+        tag="system",
+        scope="stats:read",
+        other_scopes=("runs:read",),
+        answer=QueueStats,
     ),
 )
