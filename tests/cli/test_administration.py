@@ -63,8 +63,8 @@ def test_check_warns_of_superusers_and_of_variables_that_nothing_reads(runcord: 
     assert json.loads(outcome.stdout)["warnings"] == [
         "RUNCORD_OUR_OWN has no effect: Runcord reads no such variable.",
         "RUNCORD_REQEST_TIMEOUT_SECS has no effect: did you mean RUNCORD_REQUEST_TIMEOUT_SECS?",
-        "The server connects as 'runcord_admin', a superuser, whom nothing in the database keeps from changing what is on "
-        "record: use a role of its own that owns the database and no more.",
+        "The server connects as 'runcord_admin', a superuser, whom nothing in the database keeps from changing what is "
+        "on record: use a role of its own that owns the database and no more.",
     ]
 
 
