@@ -344,6 +344,13 @@ class HistoryEvent(Model):
     data: Any = None
 
 
+class LedgerEvent(HistoryEvent):
+    """Show one event of the ledger: the `version`-th of the stream `stream_id`, a run or a job, say."""
+
+    stream_id: str
+    request_id: str | None = None
+
+
 class RunEvent(Model):
     """Show what a worker said: a log line or a step of progress."""
 

@@ -3,7 +3,7 @@
 The asynchronous and the synchronous client send the same values; nothing here does any I/O.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import GenericAlias
@@ -17,7 +17,8 @@ from runcord.client.errors import UnexpectedAnswerError
 
 T = TypeVar("T")
 
-QueryValue = str | int | bool | datetime | None
+QueryValue = str | int | bool | datetime | Sequence[str] | None
+"""A sequence is sent as the parameter given several times."""
 
 _adapters: dict[object, TypeAdapter[Any]] = {}
 
@@ -57,7 +58,7 @@ class Request(Generic[T]):
         """Return the same request with another credential (None keeps the API key) and more headers."""
         return replace(self, token=token, headers={**self.headers, **headers})
 
-    def parameters(self) -> dict[str, str]:
+    def parameters(self) -> dict[str, str | list[str]]:
         """Return the query as text, without what is None."""
         return {name: _text(value) for name, value in self.query.items() if value is not None}
 
@@ -118,7 +119,9 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
 
 
-def _text(value: str | int | bool | datetime) -> str:
+def _text(value: str | int | bool | datetime | Sequence[str]) -> str | list[str]:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return list(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):

@@ -42,6 +42,7 @@ from runcord.settings import Settings
 from runcord.streaming.chunk_writer import ChunkWriter
 from runcord.streaming.chunks import Chunk, load_chunks
 from runcord.streaming.events import Read, load_events
+from runcord.streaming.ledger import StoredEvent, load_window
 from runcord_projections.batch_view import BatchView
 from runcord_projections.bulk_view import BulkView
 from runcord_projections.job_view import JobView
@@ -65,10 +66,13 @@ class Backend:
     desk: ClaimDesk
     follower: Follower
     chunk_feeds: Feeds[Chunk]
+    ledger_feeds: Feeds[StoredEvent]
     chunk_writer: ChunkWriter
     stream_slots: StreamSlots
     scheduler: Scheduler
     readers: Pool
+    stream_read: Read
+    """Runs a query for a stream, which waits its turn behind other streams."""
     service: Pool
     credentials: Credentials
     run_tokens: RunTokens
@@ -185,6 +189,8 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
             desk=desk,
             follower=follower,
             chunk_feeds=chunk_feeds,
+            ledger_feeds=Feeds(lambda project_id, _, after: load_window(stream_read, project_id, after)),
+            stream_read=stream_read,
             chunk_writer=chunk_writer,
             stream_slots=StreamSlots(settings.streams, settings.streams_per_project),
             scheduler=scheduler,

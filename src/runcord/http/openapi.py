@@ -30,6 +30,7 @@ from runcord.http.models.page import Document, Maybe, PageQuery
 from runcord.http.models.run import AnyJson
 from runcord.http.operation import Operation
 from runcord.http.operations import OPERATIONS
+from runcord.http.sse import MEDIA_TYPE
 
 REF = "#/components/schemas/{model}"
 
@@ -149,7 +150,7 @@ class _Schemas:
 
 def _types(operation: Operation) -> list[tuple[Any, JsonSchemaMode]]:
     given: tuple[Any, ...] = (operation.body, operation.query)
-    answered: tuple[Any, ...] = (operation.answer, *operation.other_answers.values(), Problem)
+    answered: tuple[Any, ...] = (operation.answer, operation.stream, *operation.other_answers.values(), Problem)
     sides: tuple[tuple[JsonSchemaMode, tuple[Any, ...]], ...] = (("validation", given), ("serialization", answered))
     return [(kind, side) for side, kinds in sides for kind in kinds if kind is not None]
 
@@ -250,7 +251,9 @@ def statuses_of_errors(operation: Operation) -> list[int]:
         found |= {401, 403}
     if operation.query is not None or operation.body is not None or operation.access == "run":
         found.add(400)
-    if "{" in operation.path or (operation.query is not None and "project_id" in operation.query.model_fields):
+    if "{" in operation.path or (
+        operation.query is not None and not operation.query.model_fields.keys().isdisjoint(("project_id", "job"))
+    ):
         found.add(404)
     if operation.method != "GET" and operation.access != "public":
         found |= {400, 404, 409, 422}
@@ -269,11 +272,15 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Response | 
     done = "Server-sent events: the schema is that of each one's `data`." if operation.is_stream else "Done."
     responses: dict[str, Response | Reference] = {}
     for status, kind in answers.items():
-        media_type = operation.media_type if status == operation.status else "application/json"
+        is_usual = status == operation.status
+        media_type = operation.media_type if is_usual else "application/json"
+        content = None if kind is None else {media_type: MediaType(schema=schemas.of(kind, "serialization"))}
+        if content is not None and is_usual and operation.stream is not None:
+            content[MEDIA_TYPE] = MediaType(schema=schemas.of(operation.stream, "serialization"))
         responses[str(status)] = Response(
             description=done if status < 400 else _ERRORS[status],
             headers=_headers(is_list=is_list and status == operation.status),
-            content=None if kind is None else {media_type: MediaType(schema=schemas.of(kind, "serialization"))},
+            content=content,
         )
     problem = {"application/json": MediaType(schema=schemas.of(Problem, "serialization"))}
     for status in statuses_of_errors(operation):

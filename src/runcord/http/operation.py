@@ -13,6 +13,7 @@ from runcord.http.backend import Backend
 from runcord.http.credentials import Key
 from runcord.http.run_tokens import RunToken
 from runcord.http.sse import MEDIA_TYPE, Blocks
+from runcord.key.state import ALL
 from runcord.ledger.transaction import Context
 from runcord.run.commands import Claim
 
@@ -97,6 +98,11 @@ class Call:
         )
 
     @property
+    def wants_stream(self) -> bool:
+        """Whether the caller asks for server-sent events."""
+        return MEDIA_TYPE in self.request.headers.get("accept", "")
+
+    @property
     def claim(self) -> Claim:
         """Which attempt the caller speaks for: its run token's, or the one in `X-Runcord-Attempt`."""
         claim = self.token.claim if self.token is not None else Claim()
@@ -106,6 +112,10 @@ class Call:
         if not (given.isascii() and given.isdigit() and len(given) <= 9 and int(given) > 0):
             raise Invalid("X-Runcord-Attempt must be a number of an attempt: 1, 2, 3 …")
         return Claim(attempt=int(given), fence=claim.fence)
+
+    def permits(self, scope: str) -> bool:
+        """Whether the caller's key has a scope."""
+        return self.key is not None and not self.key.scopes.isdisjoint((scope, ALL))
 
     def require_own_project(self, project_id: str | None) -> None:
         """Raise NotFound if the request names a project that is not the credential's."""
@@ -143,6 +153,8 @@ class Operation:
     """The model or type of the answer's body, or of the data of each event of a stream, for the OpenAPI document."""
     media_type: str = "application/json"
     """What the answer is: JSON, or a stream of server-sent events."""
+    stream: Any = None
+    """Of an answer in JSON: the type of the data of each event, where the caller may have a stream instead."""
     status: int = 200
     other_answers: Mapping[int, Any] = field(default_factory=dict[int, Any])
     """Further statuses and the models of their bodies, None for no body; those of errors need no mention."""
@@ -161,7 +173,7 @@ class Operation:
     @property
     def is_stream(self) -> bool:
         """Whether the answer is a stream, which may never end."""
-        return self.media_type == MEDIA_TYPE
+        return self.media_type == MEDIA_TYPE or self.stream is not None
 
     @property
     def operation_id(self) -> str:

@@ -10,6 +10,7 @@ from runcord.client._async.connection import AsyncConnection
 from runcord.client._async.events import AsyncEvents
 from runcord.client._async.jobs import AsyncJobs
 from runcord.client._async.keys import AsyncKeys
+from runcord.client._async.ledger import AsyncLedger
 from runcord.client._async.runs import AsyncRuns
 from runcord.client._async.worker import AsyncWorkerCalls
 from runcord.client.configuration import configure
@@ -41,6 +42,7 @@ class AsyncClient:
         self.events = AsyncEvents(self._connection)
         self.keys = AsyncKeys(self._connection)
         self.batches = AsyncBatches(self._connection)
+        self.ledger = AsyncLedger(self._connection)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -380,7 +380,8 @@ class RunDiff(Document):
     events: Annotated[list[str], Field(description="The types of the events in between, in their order.")]
 
 
-def _split(value: object) -> object:
+def split(value: object) -> object:
+    """Return the items of a list in a query: given several times, with commas between, or both."""
     return [part for item in value for part in str(item).split(",")] if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
@@ -390,6 +391,6 @@ class HistoryQuery(PageQuery):
     after: Annotated[int, Field(ge=0, le=LAST_VERSION, description="Events after this version."), DIGITS] = 0
     types: Annotated[
         list[str] | None,
-        BeforeValidator(_split),
+        BeforeValidator(split),
         Field(max_length=64, description="Types of events, with or without their version: `run.retried`."),
     ] = None

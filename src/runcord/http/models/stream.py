@@ -1,7 +1,7 @@
 """Streams: what may be asked of them, and what is sent on them."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -46,8 +46,8 @@ class StreamQuery(Query):
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_empty(cls, given: dict[str, str]) -> dict[str, str]:
-        return {name: value for name, value in given.items() if value != ""}
+    def _drop_empty(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in given.items() if value not in ("", [""])}
 
     @property
     def place(self) -> int:

@@ -1,11 +1,11 @@
 """Histories: every event of a run, or of an API key, as it was recorded."""
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 import orjson
 
-from runcord.errors import Invalid, NotFound
+from runcord.errors import NotFound
+from runcord.http.event_names import event_classes
 from runcord.http.models.page import PageQuery, encode_cursor, list_of, page
 from runcord.http.models.run import DiffQuery, HistoryEvent, HistoryQuery, RunDiff
 from runcord.http.operation import Answer, Call, Operation
@@ -28,7 +28,7 @@ async def get_history(call: Call) -> Answer:
     place = query.place(_HISTORY, int)
     after: int = place[0] if place else query.after
     read, project_id, run_id = call.backend.read, call.project_id, call.path["run_id"]
-    chosen = None if query.types is None else _classes(query.types)
+    chosen = None if query.types is None else event_classes(query.types)
     await require_run(call)
     if chosen is None:
         found = await history(read, project_id, run_id, after=after, limit=query.size + 1)
@@ -100,17 +100,6 @@ def _render(recorded: Recorded[Any]) -> dict[str, Any]:
         # Who and why; what is not known is not there.
         **recorded.metadata,
     }
-
-
-def _classes(names: Sequence[str]) -> list[type]:
-    """Return the classes of events by their names, with or without the version at the end."""
-    classes: list[type] = []
-    for name in names:
-        found = [cls for known, cls in mapper.REGISTRY.items() if name in (known, known.rpartition(".v")[0])]
-        if not found:
-            raise Invalid(f"{name[:128]!r} is no type of event: they are called like run.triggered or run.retried")
-        classes += found
-    return classes
 
 
 OPERATIONS = (
