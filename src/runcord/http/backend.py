@@ -111,7 +111,7 @@ def _reader(pool: Pool, at_once: int) -> Read:
 async def _fetch(pool: Pool, statement: bytes, params: Mapping[str, Any]) -> list[Row]:
     try:
         async with pool.connection() as conn:
-            cursor = await conn.execute(statement, params)
+            cursor = await conn.execute(statement, params, binary=True)
             return await cursor.fetchall() if cursor.description else []
     except (PoolTimeout, TooManyRequests) as error:
         raise Unavailable("all database connections are busy; try again shortly") from error

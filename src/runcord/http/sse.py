@@ -5,7 +5,7 @@ anybody takes for the end of a line. The format is that of the HTML standard, se
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -44,12 +44,14 @@ _MOST_DIGITS = 18
 _LINE_BREAKS = ((b"\xc2\x85", rb"\u0085"), (b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"))
 
 
-def frame(number: int, data: Mapping[str, Any]) -> bytes:
-    """Return the frame of an event: its number, to resume after, and its data as JSON."""
-    text = orjson.dumps(data, option=orjson.OPT_UTC_Z)
+def frames(numbered: Iterable[tuple[int, Mapping[str, Any]]]) -> bytes:
+    """Return the frames of events: the number of each, to resume after, and its data as JSON."""
+    text = b"".join(
+        b"id: %d\ndata: %b\n\n" % (number, orjson.dumps(data, option=orjson.OPT_UTC_Z)) for number, data in numbered
+    )
     for character, escaped in _LINE_BREAKS:
         text = text.replace(character, escaped)
-    return b"id: %d\ndata: %b\n\n" % (number, text)
+    return text
 
 
 def last_event_id(request: Request) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from runcord.errors import RuncordError
-from runcord_bench import appends, latency, whole_life
+from runcord_bench import appends, feed, latency, whole_life
 from runcord_bench.conditions import conditions
 from runcord_bench.database import Databases, open_databases
 from runcord_bench.process import ProcessFailed
@@ -22,6 +22,7 @@ BENCHMARKS: Mapping[str, Callable[[Databases, Effort], Report]] = {
     "appends": appends.measure,
     "whole_life": whole_life.measure,
     "latency": latency.measure,
+    "feed": feed.measure,
 }
 
 QUICK = Effort(rounds=1, seconds=1.0, runs=2_000, triggers=60, limit_secs=75)

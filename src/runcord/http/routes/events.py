@@ -26,7 +26,7 @@ from runcord.http.newest_first import place_before
 from runcord.http.operation import Answer, Call, Operation
 from runcord.http.resuming import position_after
 from runcord.http.run_answers import load_run
-from runcord.http.sse import MEDIA_TYPE, frame
+from runcord.http.sse import MEDIA_TYPE, frames
 from runcord.projecting.time_travel import version_at
 from runcord.streaming.events import track_from
 from runcord.streaming.waits import end_of, wait_begun_at
@@ -80,11 +80,11 @@ async def stream_event_wait(call: Call) -> Answer:
     async def blocks() -> AsyncGenerator[bytes]:
         with backend.stream_slots.taken(project_id):
             if wait.position > place:
-                yield frame(wait.position, _render(wait, project_id))
+                yield frames([(wait.position, _render(wait, project_id))])
             async with backend.follower.follow(project_id, run.run_id) as feed:
                 over, position = await end_of(wait, feed, track, version)
             if position > place:
-                yield frame(position, _render(over, project_id))
+                yield frames([(position, _render(over, project_id))])
 
     return Answer(blocks=blocks)
 

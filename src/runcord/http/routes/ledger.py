@@ -11,7 +11,7 @@ from runcord.http.event_names import event_classes
 from runcord.http.models.ledger import CloudEvent, LedgerEvent, LedgerQuery
 from runcord.http.models.page import list_of
 from runcord.http.operation import Answer, Call, Operation
-from runcord.http.sse import frame
+from runcord.http.sse import frames
 from runcord.http.stream_place import place_in
 from runcord.ledger import mapper
 from runcord.streaming.events import last_position
@@ -86,7 +86,7 @@ def _stream(call: Call, choice: Choice, after: int, render: Any) -> Answer:
             pages = follow_ledger(backend.stream_read, backend.hub, feed, project_id, choice, after)
             async with aclosing(pages):
                 async for events in pages:
-                    yield b"".join(frame(event.position, render(project_id, event)) for event in events)
+                    yield frames((event.position, render(project_id, event)) for event in events)
 
     return Answer(blocks=blocks)
 

@@ -23,7 +23,7 @@ from runcord.http.resuming import place_after, position_after
 from runcord.http.run_answers import load_run, require_run
 from runcord.http.sdk import SCOPE, sdk_answer
 from runcord.http.sdk import TAG as WORKERS
-from runcord.http.sse import MEDIA_TYPE, frame
+from runcord.http.sse import MEDIA_TYPE, frames
 from runcord.projecting.time_travel import version_at
 from runcord.run.decide import require_live_attempt
 from runcord.streaming import chunks as following
@@ -59,8 +59,8 @@ async def stream_run(call: Call) -> Answer:
                 aclosing(follow_events(feed, track, version)) as pages,
             ):
                 async for steps in pages:
-                    frames = (event_frame(step, project_id=project_id) for step in steps)
-                    yield b"".join(frame(one["position"], one) for one in frames)
+                    shown = (event_frame(step, project_id=project_id) for step in steps)
+                    yield frames((one["position"], one) for one in shown)
 
     return Answer(blocks=blocks)
 
@@ -87,7 +87,7 @@ async def stream_chunks(call: Call) -> Answer:
                 pages = following.follow_chunks(chunks, sequence, events, Track(run), run.version)
                 async with aclosing(following.of_stream(pages, stream_id)) as wanted:
                     async for some in wanted:
-                        yield b"".join(frame(chunk.sequence, chunk_frame(run.run_id, chunk)) for chunk in some)
+                        yield frames((chunk.sequence, chunk_frame(run.run_id, chunk)) for chunk in some)
 
     return Answer(blocks=blocks)
 

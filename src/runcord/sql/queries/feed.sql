@@ -5,7 +5,7 @@
 with scanned as materialized (
     select stream_id, version, position, recorded_at, event_id, type, data, metadata
     from events
-    where project_id = %(project_id)s and position > %(after)s and position <= %(after)s + %(stride)s
+    where project_id = %(project_id)s and position > %(after)s and position <= %(after)s::bigint + %(stride)s
         and (%(types)s::text[] is null or type = any (%(types)s::text[]))
         and split_part(stream_id, '_', 1) <> all (%(hidden)s::text[])
 ),
