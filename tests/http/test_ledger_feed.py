@@ -155,7 +155,6 @@ def test_cloudevents_on_request(api, ledger):
         "after=x",
         "after=99999999",
         "limit=0",
-        "limit=1001",
         "types=run.nonsense",
         "format=xml",
         "&".join(f"tag=a{n}" for n in range(21)),
@@ -183,3 +182,17 @@ def test_a_key_is_shown_what_its_scopes_permit(new_api, api):
     assert kinds(new_api(scopes=["runs:read"])) == {"run"}
     assert kinds(new_api(scopes=["runs:read", "jobs:read"])) == {"run", "job"}
     assert new_api(scopes=["jobs:read"]).get("/v1/events?after=0").status_code == 403
+
+
+def test_without_a_place_or_a_choice_the_path_lists_waits(api, ledger):
+    for query in ("", "?limit=5", "?status=waiting", "?envelope=true", "?cursor=2026-01-01T00:00:00Z"):
+        assert api.get(f"/v1/events{query}").json() == {"data": [], "has_more": False}
+    assert api.get("/v1/events?envelope=false").json() == []
+
+
+def test_a_page_has_a_thousand_events_at_most(api):
+    job = api.new_job()
+    for _ in range(3):
+        api.post(f"/v1/jobs/{job['id']}/trigger/bulk", {"items": [{}] * 400})
+    assert len(api.get("/v1/events?after=0&limit=5000").json()) == MAX_EVENTS
+    assert len(api.get("/v1/events?after=0").json()) == 100

@@ -41,7 +41,7 @@ TAGS = {
     "history": "The record itself: every event of a run or of an API key, in its order.",
     "workers": "Taking runs, and reporting on them.",
     "batches": "What was triggered at once.",
-    "events": "Events that runs wait for.",
+    "events": "The events of the ledger, and the ones that runs wait for.",
     "api-keys": "API keys and what they may do.",
     "system": "The server itself.",
 }

@@ -15,15 +15,15 @@ async def position_after(call: Call) -> int:
     return place_after(call, last, "position that the project's ledger")
 
 
-def place_after(call: Call, last: int, what: str) -> int:
-    """Return the number after which the caller wants to begin.
+def place_after(call: Call, last: int, what: str, given: int | None = None) -> int:
+    """Return the number after which the caller wants to begin: `given`, or what the query of a stream says.
 
     Raises:
         Invalid: it is none, or lies beyond the `last` one that there is.
     """
     place = last_event_id(call.request)
     if place is None:
-        place = cast(StreamQuery, call.given_query).place
+        place = cast(StreamQuery, call.given_query).place if given is None else given
     if place > last:
         raise Invalid(f"{place} is beyond the last {what} has ({last}): send the id of the last frame that you saw")
     return place

@@ -1,21 +1,32 @@
-"""The feed of a ledger's events: what may be asked of it, and what it answers."""
+"""The feed of a ledger's events: what may be asked of it, and what it answers.
+
+It shares its path with Strait's list of waits for events.
+"""
 
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from runcord.http.models.page import DIGITS, Document, Maybe
+from runcord.errors import Invalid
+from runcord.http.models.event import EventsQuery
+from runcord.http.models.page import Document, Maybe
 from runcord.http.models.run import AnyJson, HistoryEvent, split
-from runcord.http.models.stream import StreamQuery
+from runcord.http.models.stream import MOST_DIGITS, Place
 
 MAX_EVENTS = 1000
+"""In one answer."""
+DEFAULT_EVENTS = 100
 
-Format = Literal["runcord", "cloudevents"]
 
+class AnyEventsQuery(EventsQuery):
+    """Which events of the ledger, from where on; or, if neither a place nor a choice among them is given, which waits.
 
-class LedgerQuery(StreamQuery):
-    """Which events, from where on. All that is given must hold."""
+    All that is given must hold.
+    """
 
+    after: Annotated[
+        Place | None, Field(description="The ledger's events beyond this position: 0 is the beginning.")
+    ] = None
     types: Annotated[
         list[str] | None,
         BeforeValidator(split),
@@ -29,11 +40,38 @@ class LedgerQuery(StreamQuery):
         list[str] | None,
         Field(max_length=20, description="Events of runs that have this tag now: `key:value`, or `key` for any value."),
     ] = None
-    limit: Annotated[
-        int, Field(ge=1, le=MAX_EVENTS, description="Events in an answer; a stream has no limit."), DIGITS
-    ] = 100
-    envelope: Annotated[bool, Field(description="Answer `{data, has_more, next_cursor}` instead of an array.")] = False
-    format: Annotated[Format, Field(description="`cloudevents`: each event as a CloudEvent 1.0 in JSON.")] = "runcord"
+    format: Annotated[
+        Literal["runcord", "cloudevents"] | None,
+        Field(description="`cloudevents`: each event as a CloudEvent 1.0 in JSON."),
+    ] = None
+
+    @property
+    def is_of_ledger(self) -> bool:
+        """Whether events of the ledger are meant."""
+        return not self.model_fields_set.isdisjoint(("after", "types", "run_id", "job", "tag", "format"))
+
+    @property
+    def place_in_ledger(self) -> int:
+        """The position to begin after.
+
+        Raises:
+            Invalid: the cursor is none of the ledger.
+        """
+        if self.cursor is None:
+            return self.after or 0
+        if not (self.cursor.isascii() and self.cursor.isdigit() and len(self.cursor) <= MOST_DIGITS):
+            raise Invalid("the cursor is not one of the ledger: send the `X-Next-Cursor` of the page before, as it is")
+        return int(self.cursor)
+
+    @property
+    def ledger_limit(self) -> int:
+        """How many events to answer."""
+        return min(self.limit, MAX_EVENTS) if "limit" in self.model_fields_set else DEFAULT_EVENTS
+
+    @property
+    def is_enveloped(self) -> bool:
+        """Whether the answer about the ledger is to be an object."""
+        return self.envelope and "envelope" in self.model_fields_set
 
 
 class LedgerEvent(HistoryEvent):

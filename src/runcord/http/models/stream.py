@@ -13,9 +13,10 @@ from runcord.run.status import Status
 
 MAX_CHUNK = 64 * 1024
 
-_MAX_PLACE = 10**18
+MOST_DIGITS = 18
+"""Of the number of a place."""
 
-Place = Annotated[int, Field(ge=0, le=_MAX_PLACE), DIGITS]
+Place = Annotated[int, Field(ge=0, lt=10**MOST_DIGITS), DIGITS]
 
 
 def _small(value: str) -> str:

@@ -19,7 +19,7 @@ from runcord.http.models.event import (
     SentEvent,
     SentToPrefix,
 )
-from runcord.http.models.page import encode_cursor, list_of, page
+from runcord.http.models.page import encode_cursor, page
 from runcord.http.models.stream import StreamQuery
 from runcord.http.models.value import EventKey, EventPrefix
 from runcord.http.newest_first import place_before
@@ -38,14 +38,8 @@ _KEY: TypeAdapter[str] = TypeAdapter(EventKey)
 _PREFIX: TypeAdapter[str] = TypeAdapter(EventPrefix)
 
 
-async def list_event_waits(call: Call) -> Answer:
-    """List the waits for events, newest first: of each event key the latest.
-
-    As Strait has it, this list answers `{data, has_more, next_cursor}` unless `envelope=false` asks for an array. The
-    cursor is the one of the page before, or a time: then only waits that began before it are listed.
-    """
-    query = call.query(EventsQuery)
-    call.require_own_project(query.project_id)
+async def list_event_waits(call: Call, query: EventsQuery) -> Answer:
+    """List the waits for events, newest first: of each event key the latest."""
     rows: list[Any] = []
     if query.workflow_run_id is None and query.source_type != "workflow_step":
         before = await place_before(call, query, _EVENTS)
@@ -179,7 +173,6 @@ def _operation(method: Any, path: str, handle: Any, summary: str, answer: Any, *
 _SENDING: dict[str, Any] = {"scope": "events:send", "other_scopes": ("runs:write",), "body": SentEvent}
 
 OPERATIONS = (
-    _operation("GET", "", list_event_waits, "List waits for events", list_of(EventTrigger), query=EventsQuery),
     _operation("GET", "/stats", count_event_waits, "Count waits for events", EventStats),
     _operation(
         "POST", "/purge", purge_event_waits, "Purge waits for events", Purged, scope="runs:write", body=PurgeBody

@@ -8,11 +8,13 @@ import orjson
 
 from runcord.clock import monotonic
 from runcord.http.event_names import event_classes
-from runcord.http.models.ledger import CloudEvent, LedgerEvent, LedgerQuery
+from runcord.http.models.event import EventTrigger
+from runcord.http.models.ledger import AnyEventsQuery, CloudEvent, LedgerEvent
 from runcord.http.models.page import list_of
 from runcord.http.operation import Answer, Call, Operation
+from runcord.http.resuming import place_after
+from runcord.http.routes.events import list_event_waits
 from runcord.http.sse import frames
-from runcord.http.stream_place import place_in
 from runcord.ledger import mapper
 from runcord.streaming.events import last_position
 from runcord.streaming.ledger import Choice, StoredEvent, follow_ledger, load_page
@@ -24,32 +26,40 @@ _LOOKING_SECS = 1.0
 """For how long a request looks for events of a rare sort, before it answers how far it has got."""
 
 
-async def list_ledger_events(call: Call) -> Answer:
+async def read_events(call: Call) -> Answer:
     """List the events of the ledger after a position, in their order; or follow them, live, as server-sent events.
 
     `X-Next-Cursor` is the position to go on `after`; a page may be short of its limit, or empty, and have one, while
     rare events are looked for. Without one, all up to `Runcord-Position` was looked at: go on after that. With
     `Accept: text/event-stream` the answer is a stream without end: a frame's `id` is its event's position, by which
     the stream is resumed exactly.
+
+    A request for JSON without `after`, `types`, `run_id`, `job`, `tag` and `format` lists the waits for events instead,
+    newest first, of each event key the latest, as Strait does at this path: as `{data, has_more, next_cursor}` unless
+    `envelope=false` asks for an array. The cursor is the one of the page before, or a time: then only waits that began
+    before it are listed.
     """
-    query = call.query(LedgerQuery)
+    query = call.query(AnyEventsQuery)
+    call.require_own_project(query.project_id)
+    if not (query.is_of_ledger or call.wants_stream):
+        return await list_event_waits(call, query)
     backend, project_id = call.backend, call.project_id
     choice = await _choice(call, query)
     head = await last_position(backend.read, project_id)
-    after = place_in(call, head, "position that the project's ledger")
+    after = place_after(call, head, "position that the project's ledger", query.place_in_ledger)
     render = _cloud_event if query.format == "cloudevents" else _event
     if call.wants_stream:
         return _stream(call, choice, after, render)
     events: list[StoredEvent] = []
     deadline = monotonic() + _LOOKING_SECS
-    while len(events) < query.limit and after < head and monotonic() < deadline:
-        page = await load_page(backend.read, project_id, choice, after, head, query.limit - len(events))
+    while len(events) < query.ledger_limit and after < head and monotonic() < deadline:
+        page = await load_page(backend.read, project_id, choice, after, head, query.ledger_limit - len(events))
         events += page.events
         after = page.reached
     return _page(call, query, [render(project_id, event) for event in events], after, head)
 
 
-async def _choice(call: Call, query: LedgerQuery) -> Choice:
+async def _choice(call: Call, query: AnyEventsQuery) -> Choice:
     types = None if query.types is None else tuple(mapper.stored_names(event_classes(query.types)))
     labels = [tag.partition(":") for tag in query.tag or ()]
     return Choice(
@@ -62,14 +72,14 @@ async def _choice(call: Call, query: LedgerQuery) -> Choice:
     )
 
 
-def _page(call: Call, query: LedgerQuery, rows: Sequence[Any], reached: int, head: int) -> Answer:
+def _page(call: Call, query: AnyEventsQuery, rows: Sequence[Any], reached: int, head: int) -> Answer:
     headers: dict[str, str] = {}
     if query.format == "cloudevents":
         headers["Content-Type"] = "application/cloudevents-batch+json"
     if reached < head:
         url = call.request.url.remove_query_params("cursor").include_query_params(after=reached)
         headers |= {"X-Next-Cursor": str(reached), "Link": f'<{url.path}?{url.query}>; rel="next"'}
-    if not query.envelope:
+    if not query.is_enveloped:
         return Answer(rows, position=head, headers=headers)
     body: dict[str, Any] = {"data": rows, "has_more": reached < head}
     if reached < head:
@@ -130,12 +140,12 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v1/events",
-        list_ledger_events,
-        "Read the ledger's events",
-        "history",
+        read_events,
+        "Read the ledger, or list waits for events",
+        "events",
         "runs:read",
-        query=LedgerQuery,
-        answer=list_of(LedgerEvent) | list_of(CloudEvent),
+        query=AnyEventsQuery,
+        answer=list_of(LedgerEvent) | list_of(CloudEvent) | list_of(EventTrigger),
         stream=LedgerEvent | CloudEvent,
     ),
 )
