@@ -1,4 +1,4 @@
-"""`runcord runs watch` follows a run for people and for programs."""
+"""`runcord runs watch` and `runcord events` follow a run and the ledger, for people and for programs."""
 
 import asyncio
 import json
@@ -12,8 +12,12 @@ from .conftest import calling
 
 
 def watch(server: ServerProcess, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return runcord(server, "runs", "watch", *arguments)
+
+
+def runcord(server: ServerProcess, *arguments: str) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "RUNCORD_BASE_URL": server.base_url, "RUNCORD_API_KEY": API_KEY, "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "runcord", "runs", "watch", *arguments]
+    command = [sys.executable, "-m", "runcord", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -40,3 +44,35 @@ def test_a_run_is_watched_to_its_end(servers: tuple[ServerProcess, ServerProcess
     assert [json.loads(line)["chunk"] for line in chunks] == ["you"]
     missing = watch(servers[0], "run_none")
     assert missing.returncode == 1 and len(missing.stderr.splitlines()) == 1
+
+
+def test_the_ledger_is_printed_and_followed(servers: tuple[ServerProcess, ServerProcess]) -> None:
+    async def prepare() -> str:
+        async with calling(servers[0]) as (one,):
+            work = await one.working()
+            await work.say("tags", {"tags": {"of": "this test"}})
+            await work.say("complete")
+            return work.run_id
+
+    run_id = asyncio.run(prepare())
+    lines = runcord(servers[1], "events", "--run", run_id).stdout.splitlines()
+    assert len(lines) == 5 and all(run_id in line for line in lines)
+    chosen = runcord(
+        servers[1],
+        "events",
+        "--tag",
+        "of=this test",
+        "--type",
+        "run.tagged",
+        "--type",
+        "run.completed",
+        "--format",
+        "json",
+    )
+    events = [json.loads(line) for line in chosen.stdout.splitlines()]
+    assert [event["type"] for event in events] == ["run.tagged.v1", "run.completed.v1"]
+    after = str(events[0]["position"] - 1)
+    followed = runcord(servers[1], "events", "--follow", "--run", run_id, "--after", after, "--limit", "2")
+    assert followed.returncode == 0 and len(followed.stdout.splitlines()) == 2
+    wrong = runcord(servers[1], "events", "--tag", "none")
+    assert wrong.returncode == 2 and "KEY=VALUE" in wrong.stderr

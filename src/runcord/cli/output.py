@@ -3,12 +3,15 @@
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 Format = Annotated[Literal["text", "json"], typer.Option("--format", help="`text` for people, `json` for programs.")]
 
@@ -68,3 +71,8 @@ def cell(value: Any) -> str:
     import orjson
 
     return orjson.dumps(value, default=str).decode()
+
+
+def json_line(model: "BaseModel") -> str:
+    """Return a model as one line of JSON, without what the server did not send."""
+    return model.model_dump_json(by_alias=True, exclude_unset=True)

@@ -2,25 +2,23 @@
 
 import json
 from collections.abc import Iterable
-from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.text import Text
 
-from runcord.cli.output import Format, cell, console, print_facts, print_json, print_rows
-from runcord.cli.state import StateDir, resolve_server
-from runcord.errors import ConfigurationError, Unavailable
+from runcord.cli.arguments import entries
+from runcord.cli.connection import connected
+from runcord.cli.output import Format, cell, console, json_line, print_facts, print_json, print_rows
+from runcord.cli.state import StateDir
+from runcord.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from pydantic import BaseModel
 
-    from runcord.client import Client, HistoryEvent, StreamEvent
+    from runcord.client import HistoryEvent, StreamEvent
 
 runs = typer.Typer(help="Look at runs, as they are and as they were.", no_args_is_help=True)
 jobs = typer.Typer(help="Look at jobs.", no_args_is_help=True)
@@ -66,11 +64,11 @@ def list_runs(
         "job_id": job_id,
         "batch_id": batch_id,
         "triggered_by": triggered_by,
-        "tags": _entries("--tag", tags),
-        "metadata": _entries("--metadata", metadata),
+        "tags": entries("--tag", tags),
+        "metadata": entries("--metadata", metadata),
         "payload_contains": _json("--payload-contains", payload),
     }
-    with _client(state_dir) as client:
+    with connected(state_dir) as client:
         found = _rows(islice(client.runs.list(page_size=min(limit, 100), **filters), limit))
     print_rows(found, _RUN, format, empty="There are no such runs.")
 
@@ -89,7 +87,7 @@ def show_run(
     state_dir: StateDir = None,
 ) -> None:
     """Show a run as it is, or as it was at any version, position or time."""
-    with _client(state_dir) as client:
+    with connected(state_dir) as client:
         run = client.runs.get(run_id, version=version, position=position, at=_time(at))
     print_facts(run.model_dump(mode="json", exclude_unset=True), format)
 
@@ -97,7 +95,7 @@ def show_run(
 @runs.command("history")
 def show_history(run_id: RunId, format: Format = "text", state_dir: StateDir = None) -> None:
     """Print everything that was recorded of a run, event by event, oldest first."""
-    with _client(state_dir) as client:
+    with connected(state_dir) as client:
         events = client.runs.history(run_id)
         if format == "json":
             print_json(_rows(events))
@@ -117,7 +115,7 @@ def show_diff(
     state_dir: StateDir = None,
 ) -> None:
     """Show what the events between two versions made of a run; without versions, what the last one did."""
-    with _client(state_dir) as client:
+    with connected(state_dir) as client:
         found = client.runs.diff(run_id, since=since, to=to)
     if format == "json":
         print_json(found.model_dump(mode="json", by_alias=True, exclude_unset=True))
@@ -136,14 +134,14 @@ def watch_run(
     state_dir: StateDir = None,
 ) -> None:
     """Follow a run until it is finished: everything that was recorded of it, then what is, as it happens."""
-    with _client(state_dir) as client:
+    with connected(state_dir) as client:
         if chunks:
             for chunk in client.runs.stream_chunks(run_id, after=after):
-                typer.echo(_json_line(chunk) if format == "json" else chunk.chunk, nl=format == "json")
+                typer.echo(json_line(chunk) if format == "json" else chunk.chunk, nl=format == "json")
             return
         for event in client.runs.stream(run_id, after=after):
             if format == "json":
-                typer.echo(_json_line(event))
+                typer.echo(json_line(event))
             else:
                 _print_followed(event)
 
@@ -151,7 +149,7 @@ def watch_run(
 @jobs.command("list")
 def list_jobs(limit: Limit = 50, format: Format = "text", state_dir: StateDir = None) -> None:
     """List jobs, newest first."""
-    with _client(state_dir) as client:
+    with connected(state_dir) as client:
         found = _rows(islice(client.jobs.list(page_size=min(limit, 100)), limit))
     print_rows(found, _JOB, format, empty="There are no jobs.")
 
@@ -164,29 +162,6 @@ def _time(given: str | None) -> datetime | None:
     if at is not None and at.tzinfo is None:
         raise ConfigurationError(f"{given!r} has no zone: write it like 2026-01-31T12:00:00Z.")
     return at
-
-
-@contextmanager
-def _client(state_dir: Path | None) -> "Generator[Client]":
-    base_url, api_key = resolve_server(state_dir)
-    from runcord.client import Client, TransportError
-
-    with Client(base_url, api_key) as client:
-        try:
-            yield client
-        except TransportError as error:
-            raise Unavailable(f"{base_url} does not answer: {error.message}") from error
-
-
-def _entries(option: str, given: list[str] | None) -> dict[str, str]:
-    """Return `KEY=VALUE` arguments as a mapping."""
-    entries: dict[str, str] = {}
-    for argument in given or ():
-        key, equals, value = argument.partition("=")
-        if not (key and equals):
-            raise typer.BadParameter(f"{argument!r} is not KEY=VALUE", param_hint=option)
-        entries[key] = value
-    return entries
 
 
 def _json(option: str, given: str | None) -> Any:
@@ -204,10 +179,6 @@ def _json(option: str, given: str | None) -> Any:
 
 def _rows(models: "Iterable[BaseModel]") -> list[dict[str, Any]]:
     return [model.model_dump(mode="json", exclude_unset=True) for model in models]
-
-
-def _json_line(model: "BaseModel") -> str:
-    return model.model_dump_json(by_alias=True, exclude_unset=True)
 
 
 def _print_followed(event: "StreamEvent") -> None:
