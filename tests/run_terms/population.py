@@ -82,6 +82,7 @@ async def populate(project: Project, random: random.Random, runs: int) -> None:
     """Trigger runs, then change some of them."""
     jobs = [await project.create_job(slug) for slug in ("one", "two", "three")]
     made: list[str] = []
+    batches = 0
     while len(made) < runs:
         requests = [
             TriggerRequest(
@@ -93,7 +94,10 @@ async def populate(project: Project, random: random.Random, runs: int) -> None:
             )
             for _ in range(random.choice([1, 1, 5, 20]))
         ]
-        batch = random.choice([None, "batch_1", "batch_2"])
+        batch = None
+        if random.random() < 0.7:
+            batches += 1
+            batch = f"batch_{batches}"
         cause = random.choice(["manual", "cron"])
         await project.execute(TriggerRuns(CONTEXT, random.choice(jobs).job_id, requests, cause, batch))
         made += [request.run_id for request in requests]
