@@ -137,12 +137,12 @@ class Reader:
         )
         self.rows = [(CODEC.decode(state), payload and orjson.loads(payload), *rest) for state, payload, *rest in rows]
 
-    def listed(self, wanted: RunFilter, limit: int, *, few: int) -> list[int]:
-        """Return the places of all runs found, page by page; `few` decides what leads."""
+    def listed(self, wanted: RunFilter, limit: int) -> list[int]:
+        """Return the places of all runs found, page by page."""
         found: list[int] = []
         before = 2**63 - 1
         while True:
-            params = {**wanted.params(), "few": few, "limit": limit, "before": before}
+            params = {**wanted.params(), "limit": limit, "before": before}
             page = self._conn.execute(SQL["page"], {"project_id": self._project.project_id, **params}).fetchall()
             found += [row[4] for row in page]
             if len(page) < limit:

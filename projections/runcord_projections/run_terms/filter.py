@@ -16,9 +16,6 @@ from runcord_projections.run_terms.terms import (
     trigger_term,
 )
 
-FEW = 1000
-"""Where fewer runs have one of the statuses asked for, these are looked through, whatever else is asked."""
-
 _NOTHING: Any = object()
 
 
@@ -46,7 +43,6 @@ class RunFilter:
         return {
             "statuses": [str(status) for status in (Status if self.statuses is None else self.statuses)],
             "any_status": self.statuses is None,
-            "few": FEW,
             "job_id": self.job_id,
             "batch_id": self.batch_id,
             "triggered_by": self.triggered_by,

@@ -20,7 +20,7 @@ set mask = run_terms.mask | 1;
 -- Runs by any combination of filters, newest first, below a position.
 select state, payload, result, position, created_position
 from find_runs(
-    %(project_id)s, %(before)s, %(limit)s, %(statuses)s::text[], %(any_status)s, %(few)s, %(terms)s::bigint[],
+    %(project_id)s, %(before)s, %(limit)s, %(statuses)s::text[], %(any_status)s, %(terms)s::bigint[],
     %(other_terms)s::bigint[], %(job_id)s, %(batch_id)s, %(triggered_by)s, %(labels)s::jsonb, %(tag_keys)s::text[],
     %(metadata_keys)s::text[], %(payload)s::jsonb
 );

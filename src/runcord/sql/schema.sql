@@ -568,9 +568,9 @@ end
 $$;
 
 -- Runs by any combination of filters, newest first, below a position, at most `p_limit`. Candidates come in growing
--- handfuls, the newest first: by their statuses where nothing else is asked or fewer than `p_few` runs have them, else
--- from what is filed under all of `p_terms`, or all of `p_other_terms` if there are any. Each is then held against
--- everything that was asked. `p_statuses` names all of them where any will do.
+-- handfuls, the newest first: from the runs of the statuses, from what is filed under all of `p_terms`, or under all of
+-- `p_other_terms` if there are any; whichever is rarer just there, so that what is common elsewhere does no harm. Each
+-- is then held against everything that was asked. `p_statuses` names all of them where any will do.
 --
 -- All of it goes by keys, and the plans must not depend on statistics: new tables have none, and a filter may be common
 -- among the old runs and unknown to the new ones.
@@ -580,7 +580,6 @@ create function find_runs(
     p_limit integer,
     p_statuses text[],
     p_any_status boolean,
-    p_few integer,
     p_terms bigint[],
     p_other_terms bigint[],
     p_job_id text,
@@ -602,59 +601,58 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-    v_by_status boolean := cardinality(p_terms) = 0;
+    v_by_terms constant boolean := cardinality(p_terms) > 0;
+    v_by_status boolean := not v_by_terms;
     v_before bigint := p_before;
-    v_floor bigint;
+    -- What is looked at reaches from `v_before` down to here: no further than the area's floor.
     v_from bigint;
+    v_status_from bigint;
+    v_floor bigint := 0;
     v_terms bigint[];
     v_other_terms bigint[];
-    v_rows integer := 8;
+    v_rows integer := case when v_by_terms then 8 else p_limit end;
     v_take integer := p_limit;
-    v_taken integer;
-    v_last bigint;
     v_run_ids text[];
     v_left integer := p_limit;
     v_found integer;
 begin
-    if not v_by_status then
-        if not p_any_status then
-            v_by_status := p_few > (
-                select count(*) from (
-                    select
-                    from unnest(p_statuses) as s (status)
-                    join runs r on r.project_id = p_project_id and r.status = s.status and r.created_position < p_before
-                    limit p_few
-                ) as few
-            );
-        end if;
+    if v_by_terms then
         v_before := least(p_before, (select h.position from ledger_heads h where h.project_id = p_project_id) + 1);
     end if;
 
     while v_left > 0 and v_before > 1 loop
-        if v_by_status then
-            select array_agg(c.run_id), count(*), min(c.created_position) into v_run_ids, v_taken, v_before
+        if v_by_terms then
+            v_floor := (v_before - 1) >> 21 << 21;
+            select greatest(t.o_from, o.o_from), t.o_terms, o.o_terms into v_from, v_terms, v_other_terms
+            from leading_terms(p_project_id, p_terms, v_floor, v_before, v_rows) as t
+            cross join leading_terms(p_project_id, p_other_terms, v_floor, v_before, v_rows) as o;
+        end if;
+
+        if not (v_by_terms and p_any_status) then
+            select array_agg(c.run_id), case when count(*) = v_rows then min(c.created_position) else v_floor end
+            into v_run_ids, v_status_from
             from (
                 select n.run_id, n.created_position
                 from unnest(p_statuses) as s (status)
                 cross join lateral (
                     select r.run_id, r.created_position
                     from runs r
-                    where r.project_id = p_project_id and r.status = s.status and r.created_position < v_before
+                    where r.project_id = p_project_id and r.status = s.status
+                        and r.created_position >= v_floor and r.created_position < v_before
                     order by r.created_position desc
-                    limit v_take
+                    limit v_rows
                 ) as n
                 order by n.created_position desc
-                limit v_take
+                limit v_rows
             ) as c;
-            if v_taken < v_take then
-                v_before := 0;
-            end if;
+            v_by_status := not v_by_terms or v_status_from < v_from;
+        end if;
+
+        if v_by_status then
+            v_before := v_status_from;
         else
-            v_floor := (v_before - 1) >> 21 << 21;
-            select greatest(t.o_from, o.o_from), t.o_terms, o.o_terms into v_from, v_terms, v_other_terms
-            from leading_terms(p_project_id, p_terms, v_floor, v_before, v_rows) as t
-            cross join leading_terms(p_project_id, p_other_terms, v_floor, v_before, v_rows) as o;
-            select array_agg(e.stream_id), count(*), min(c.position) into v_run_ids, v_taken, v_last
+            select array_agg(e.stream_id), case when count(*) = v_take then min(c.position) else v_from end
+            into v_run_ids, v_before
             from (
                 select places_of_terms(p_project_id, v_terms, v_from, v_before) as position
                 union
@@ -664,8 +662,6 @@ begin
             ) as c
             -- A run was created by the first event of its stream.
             join events e on e.project_id = p_project_id and e.position = c.position and e.version = 1;
-            v_before := case when v_taken = v_take then v_last else v_from end;
-            v_rows := least(v_rows * 2, 256);
         end if;
 
         return query
@@ -693,6 +689,7 @@ begin
         get diagnostics v_found = row_count;
         v_left := v_left - v_found;
         v_take := least(v_take * 2, 1024);
+        v_rows := least(v_rows * 2, 256);
     end loop;
 end
 $$;

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from runcord.errors import RuncordError
-from runcord_bench import appends, feed, latency, whole_life
+from runcord_bench import appends, feed, latency, lists, whole_life
 from runcord_bench.conditions import conditions
 from runcord_bench.database import Databases, open_databases
 from runcord_bench.process import ProcessFailed
@@ -23,10 +23,11 @@ BENCHMARKS: Mapping[str, Callable[[Databases, Effort], Report]] = {
     "whole_life": whole_life.measure,
     "latency": latency.measure,
     "feed": feed.measure,
+    "lists": lists.measure,
 }
 
-QUICK = Effort(rounds=1, seconds=1.0, runs=2_000, triggers=60, limit_secs=75)
-FULL = Effort(rounds=3, seconds=3.0, runs=5_000, triggers=200, limit_secs=400)
+QUICK = Effort(rounds=1, seconds=1.0, runs=2_000, triggers=60, listed=4_000, limit_secs=75)
+FULL = Effort(rounds=3, seconds=3.0, runs=5_000, triggers=200, listed=1_000_000, limit_secs=600)
 
 
 def main() -> int:

@@ -43,9 +43,9 @@ def prepare(dsn: str) -> str:
     return dsn
 
 
-def open_project(dsn: str) -> str:
+def open_project(dsn: str, project_id: str | None = None) -> str:
     """Make a project with an empty ledger and return its id."""
-    project_id = new_id("proj")
+    project_id = project_id or new_id("proj")
     with psycopg.connect(dsn) as conn:
         conn.execute(ACCESS["create_project"], {"project_id": project_id, "name": project_id})
         conn.execute(ACCESS["open_ledger"], {"project_id": project_id})

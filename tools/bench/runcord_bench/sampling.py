@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Effort:
-    """How much to measure: rounds, seconds of a sample, runs of a drain, single triggers, seconds for a benchmark."""
+    """How much to measure.
+
+    Rounds, seconds of a sample, runs of a drain, single requests, runs to list among, and seconds for a benchmark.
+    """
 
     rounds: int
     seconds: float
     runs: int
     triggers: int
+    listed: int
     limit_secs: int
 
 
