@@ -132,6 +132,12 @@ def test_above_its_rate_limit_a_job_refuses_and_says_when_to_come_again(api: Api
     assert answer.status_code == 429
 
 
+def test_a_rate_limit_of_one_is_told_in_the_singular(api: Api) -> None:
+    api.new_job(rate_limit_max=1, rate_limit_window_secs=1)
+    answer = api.post("/v1/jobs/parse/trigger/bulk", {"items": [{}, {}]})
+    assert "takes 1 trigger in 1 second: send no more" in answer.json()["message"]
+
+
 def test_a_bulk_that_is_larger_than_its_job_ever_takes_is_not_valid(api: Api) -> None:
     api.new_job(rate_limit_max=2, rate_limit_window_secs=3600)
     answer = api.post("/v1/jobs/parse/trigger/bulk", {"items": [{}, {}, {}]})

@@ -195,6 +195,36 @@ def test_a_query_with_nul_or_without_end_is_refused(api, name):
     assert_refused(api.get(f"/v1/runs?{name}={'a' * 5000}"))
 
 
+def test_a_rule_over_several_members_is_told_as_it_is(api):
+    answer = api.post("/v1/jobs/batch-enable", {})
+    assert_refused(answer)
+    assert answer.json()["message"].startswith("the body is not valid: ids is required, with at least one job")
+
+
+def test_an_item_that_is_no_object_is_told_so(api):
+    (error,) = api.post("/v1/jobs/batch", {"jobs": [None]}).json()["errors"]
+    assert error["message"] == "the job is not valid: has to be an object"
+
+
+def test_a_whole_number_of_too_many_digits_is_told_its_limit(api):
+    answer = api.get(f"/v1/runs/{api.working()['run']['id']}/history?version_after={'9' * 400}")
+    assert answer.status_code == 200  # nobody knows the parameter
+    answer = api.get(f"/v1/runs/{api.working(slug='other')['run']['id']}?version={'9' * 400}")
+    assert_refused(answer)
+    assert "version" in answer.json()["details"][0]["field"] and "less than or equal" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("number", [5.0, 5])
+def test_a_whole_number_is_one_however_it_is_written(api, number: float):
+    assert api.new_job(max_attempts=number)["max_attempts"] == 5
+    assert_refused(api.patch("/v1/jobs/parse", {"max_attempts": 5.5}))
+
+
+def test_an_attempt_that_is_no_number_is_refused_also_where_nothing_asks_for_it(api):
+    run_id = api.working()["run"]["id"]
+    assert_refused(api.get(f"/sdk/v1/runs/{run_id}/payload", headers={"X-Runcord-Attempt": "x"}))
+
+
 @pytest.mark.parametrize("attempt", ["0", "-1", "x", "1.0", "9999999999", "٣"])
 def test_an_attempt_that_is_no_number_is_refused(api, dsn, attempt):
     run_id = api.working()["run"]["id"]

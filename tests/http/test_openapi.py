@@ -8,6 +8,7 @@ from openapi_spec_validator import validate
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from runcord.http.models.page import PageQuery
 from runcord.http.openapi import TAGS, describe, document, path_of
 from runcord.http.operation import Operation
 from runcord.http.operations import OPERATIONS
@@ -93,6 +94,39 @@ def test_a_new_operation_changes_the_document():
 def test_an_answer_that_is_not_described_is_found_out(status: int, body: bytes):
     with pytest.raises(AssertionError):
         check_answer("GET", "/livez", status, body)
+
+
+FRAME = (
+    b'data: {"type":"stream_chunk","run_id":"r","sequence":1,"stream_id":"default","chunk":"a","done":false,'
+    b'"attempt":1,"timestamp":"2026-01-01T00:00:00Z"}\n\n'
+)
+
+
+def test_an_event_of_a_stream_is_described_as_the_wire_carries_it():
+    path = "/v1/runs/x/stream/chunks"
+    check_answer("GET", path, 200, b"retry: 1000\n\n: keepalive\n\nid: 1\n" + FRAME + b": end\n\n")
+    for wrong in (FRAME, b"id: x\n" + FRAME, b"id: 1\n" + FRAME.replace(b'"a"', b"1"), b"id: 1\ndata: 1\n\n"):
+        with pytest.raises(AssertionError):
+            check_answer("GET", path, 200, wrong)
+
+
+@by_name
+def test_parameters_of_lists_may_be_empty_and_no_others(operation: Operation):
+    described = document()["paths"][path_of(operation)][operation.method.lower()]
+    is_list = operation.query is not None and issubclass(operation.query, PageQuery)
+    for parameter in described.get("parameters", ()):
+        assert parameter.get("allowEmptyValue", False) is (is_list and parameter["in"] == "query")
+
+
+@pytest.mark.parametrize(("last", "fits"), [("", True), ("17", True), ("x", False), ("1" * 19, False)])
+def test_the_last_event_id_is_described_as_it_is_taken(api, last: str, fits: bool):
+    path = "/v1/runs/{run_id}/stream"
+    (header,) = (p for p in document()["paths"][path]["get"]["parameters"] if p["in"] == "header")
+    assert bool(re.search(header["schema"]["pattern"], last)) is fits
+    claim = api.working()
+    api.speaking_as(claim["run_token"]).post(f"/sdk/v1/runs/{claim['run']['id']}/complete", {})
+    answer = api.get(path.format(run_id=claim["run"]["id"]), headers={"Last-Event-ID": last})
+    assert ("Last-Event-ID" in answer.text) is not fits
 
 
 def test_an_answer_that_is_described_passes():

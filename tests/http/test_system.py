@@ -91,6 +91,11 @@ def test_every_method_that_a_path_takes_is_told(client):
     assert client.put("/sdk/v1/runs/one/state/a/b").headers["allow"] == "DELETE, GET, HEAD"
 
 
+def test_a_path_of_its_own_does_not_tell_the_methods_of_another_that_it_looks_like(client):
+    assert client.put("/v1/jobs/batch").headers["allow"] == "POST"
+    assert client.put("/v1/runs/dlq").headers["allow"] == "GET, HEAD"
+
+
 @pytest.mark.parametrize("path", ["/livez", "/v1/runs", "/nothing"])
 def test_every_answer_is_guarded_and_has_an_id(client, path):
     headers = client.get(path).headers

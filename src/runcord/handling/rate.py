@@ -58,7 +58,7 @@ def take(tx: Transaction, job: Job, turn: Turn) -> None:
         turn.taken += 1
         tx.on_undo(lambda: used.add(-1))
         return
-    text = f"the job {job.settings.slug!r} takes {most} triggers in {secs} seconds"
+    text = f"the job {job.settings.slug!r} takes {_counted(most, 'trigger')} in {_counted(secs, 'second')}"
     if turn.taken == most:
         raise Invalid(f"{text}: send no more than that in one call")
     before = used.earlier + used.here - turn.taken
@@ -70,6 +70,10 @@ def take(tx: Transaction, job: Job, turn: Turn) -> None:
         remaining=most - before,
         retry_after_secs=wait.total_seconds(),
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _read(tx: Transaction, job_id: str, secs: int) -> _Used:

@@ -57,12 +57,10 @@ def routes(operations: Sequence[Operation]) -> list[Route]:
 
 
 def methods_of(request: Request) -> list[str]:
-    """Return the methods that a request's path takes, over all the routes that it has."""
-    taken: set[str] = set()
-    for route in cast(list[Route], request.app.router.routes):
-        if route.matches(request.scope)[0] is not Match.NONE:
-            taken |= route.methods or set()
-    return sorted(taken)
+    """Return the methods that a request's path takes: those of all routes of the first that is its own."""
+    routes = cast(list[Route], request.app.router.routes)
+    own = next(route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in routes if route.path == own.path for method in route.methods or ()})
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

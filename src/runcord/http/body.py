@@ -79,11 +79,14 @@ def _invalid(error: ValidationError, where: str) -> Invalid:
 
 def _detail(problem: ErrorDetails) -> dict[str, str]:
     field = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"]
+    # What a model's own rule says comes with a prefix, which means nothing to who sent the request.
+    message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         message = "is not a known member: check the spelling, or leave it out"
     elif problem["type"] == "missing":
         message = "is required"
+    elif problem["type"] == "model_type":
+        message = "has to be an object"
     return {"field": field, "message": f"{field}: {message}" if field else message}
 
 

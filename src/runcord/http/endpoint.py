@@ -21,7 +21,7 @@ from runcord.errors import (
 from runcord.http.backend import Backend
 from runcord.http.body import parse_json, read_body, validate
 from runcord.http.credentials import Key
-from runcord.http.operation import Answer, Call, Operation
+from runcord.http.operation import Answer, Call, Operation, named_attempt
 from runcord.http.problems import problem, problem_headers, status_of
 from runcord.http.run_tokens import RunToken
 from runcord.http.sse import Blocks, EventStream
@@ -111,6 +111,8 @@ async def _prepare(operation: Operation, request: Request, request_id: str) -> C
     backend: Backend = request.app.state.backend
     _refuse_nul_in_path(request)
     key, token = await _authenticate(operation, request, backend)
+    if operation.access == "run":
+        named_attempt(request)  # refused also where nothing asks for it
     body = query = None
     if operation.query is not None:
         query = validate(operation.query, _query_values(operation, request), "the query")

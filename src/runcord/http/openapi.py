@@ -23,14 +23,15 @@ from openapi_pydantic import (
     Tag,
 )
 from openapi_pydantic import Operation as Described
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.json_schema import JsonSchemaMode
 
 from runcord.http.models.page import Document, Maybe, PageQuery
 from runcord.http.models.run import AnyJson
 from runcord.http.operation import Operation
 from runcord.http.operations import OPERATIONS
-from runcord.http.sse import MEDIA_TYPE
+from runcord.http.sse import MEDIA_TYPE as EVENTS
+from runcord.http.sse import MOST_DIGITS
 
 REF = "#/components/schemas/{model}"
 
@@ -175,9 +176,9 @@ def _describe(operation: Operation, schemas: _Schemas) -> Described:
     body = None
     if operation.body is not None:
         schema = schemas.of(operation.body, "validation")
-        # No body at all counts as `{}`.
-        needed = any(member.is_required() for member in operation.body.model_fields.values())
-        body = RequestBody(required=needed, content={"application/json": MediaType(schema=schema)})
+        body = RequestBody(
+            required=not _permits_nothing(operation.body), content={"application/json": MediaType(schema=schema)}
+        )
     return Described(
         operationId=operation.operation_id,
         tags=[operation.tag],
@@ -188,6 +189,15 @@ def _describe(operation: Operation, schemas: _Schemas) -> Described:
         responses=_responses(operation, schemas),
         security=_security(operation),
     )
+
+
+def _permits_nothing(model: type[BaseModel]) -> bool:
+    """Return whether a request may come without a body, which counts as `{}`."""
+    try:
+        model.model_validate({})
+    except ValidationError:
+        return False
+    return True
 
 
 def _security(operation: Operation) -> list[dict[str, list[str]]]:
@@ -207,10 +217,15 @@ def _parameters(operation: Operation, schemas: _Schemas) -> list[Parameter | Ref
     ]
     if operation.query is not None:
         members, required = schemas.members(operation.query)
-        found += [_parameter(name, "query", schema, required=name in required) for name, schema in members.items()]
+        may_be_empty = issubclass(operation.query, PageQuery)  # then without a value it counts as absent
+        found += [
+            _parameter(name, "query", schema, required=name in required, may_be_empty=may_be_empty)
+            for name, schema in members.items()
+        ]
     if operation.is_stream:
         description = "The `id` of the last frame that was seen, as browsers send it when they reconnect."
-        found.append(_parameter("Last-Event-ID", "header", {"type": "string", "description": description}))
+        number = {"type": "string", "pattern": f"^([0-9]{{1,{MOST_DIGITS}}})?$"}
+        found.append(_parameter("Last-Event-ID", "header", {**number, "description": description}))
     if operation.access == "run":
         number = {"type": "integer", "minimum": 1, "maximum": 999_999_999}
         description = "The attempt that the caller speaks for; one that is not the present one is refused."
@@ -219,7 +234,12 @@ def _parameters(operation: Operation, schemas: _Schemas) -> list[Parameter | Ref
 
 
 def _parameter(
-    name: str, location: Literal["path", "query", "header"], schema: Mapping[str, Any], *, required: bool = False
+    name: str,
+    location: Literal["path", "query", "header"],
+    schema: Mapping[str, Any],
+    *,
+    required: bool = False,
+    may_be_empty: bool = False,
 ) -> Parameter:
     kind = _never_null({key: value for key, value in schema.items() if key != "description"})
     # `name[key]=value` for each member.
@@ -229,6 +249,7 @@ def _parameter(
             "name": name,
             "in": location,
             "required": required,
+            **({"allowEmptyValue": True} if may_be_empty else {}),
             "description": schema.get("description"),
             "schema": kind,
             **style,
@@ -269,18 +290,21 @@ def statuses_of_errors(operation: Operation) -> list[int]:
 def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Response | Reference]:
     answers = {operation.status: operation.answer, **operation.other_answers}
     is_list = operation.query is not None and issubclass(operation.query, PageQuery)
-    done = "Server-sent events: the schema is that of each one's `data`." if operation.is_stream else "Done."
+    done = "Server-sent events: the schema is that of each." if operation.is_stream else "Done."
     responses: dict[str, Response | Reference] = {}
     for status, kind in answers.items():
         is_usual = status == operation.status
-        media_type = operation.media_type if is_usual else "application/json"
-        content = None if kind is None else {media_type: MediaType(schema=schemas.of(kind, "serialization"))}
-        if content is not None and is_usual and operation.stream is not None:
-            content[MEDIA_TYPE] = MediaType(schema=schemas.of(operation.stream, "serialization"))
+        content: dict[str, MediaType] = {}
+        if kind is not None:
+            media_type = operation.media_type if is_usual else "application/json"
+            schema = schemas.of(kind, "serialization")
+            content[media_type] = MediaType(schema=_event(schema) if media_type == EVENTS else schema)
+        if is_usual and operation.stream is not None:
+            content[EVENTS] = MediaType(schema=_event(schemas.of(operation.stream, "serialization")))
         responses[str(status)] = Response(
             description=done if status < 400 else _ERRORS[status],
             headers=_headers(is_list=is_list and status == operation.status),
-            content=content,
+            content=content or None,
         )
     problem = {"application/json": MediaType(schema=schemas.of(Problem, "serialization"))}
     for status in statuses_of_errors(operation):
@@ -288,6 +312,13 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Response | 
             headers = _headers(is_limit=status == 429)
             responses[str(status)] = Response(description=_ERRORS[status], headers=headers, content=problem)
     return responses
+
+
+def _event(data: Schema) -> Schema:
+    """Return the schema of a server-sent event, whose `data` is a line of JSON with a schema of its own."""
+    text = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
+    members = {"id": {"type": "string", "pattern": "^[0-9]+$", "description": "To resume after."}, "data": text}
+    return Schema.model_validate({"type": "object", "properties": members, "required": ["id", "data"]})
 
 
 def _headers(*, is_list: bool = False, is_limit: bool = False) -> dict[str, Header | Reference]:

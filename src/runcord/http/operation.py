@@ -2,9 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, cast
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.requests import Request
 
 from runcord.clock import monotonic
@@ -31,6 +33,30 @@ class Body(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_whole_numbers(cls, value: Any) -> Any:
+        """JSON has one kind of number: 5.0 is as whole as 5."""
+        if not isinstance(value, dict):
+            return value
+        members = cast(dict[str, Any], value)
+        whole = {
+            name: int(number)
+            for name in whole_members(cls) & members.keys()
+            if isinstance(number := members[name], float) and number.is_integer()
+        }
+        return {**members, **whole} if whole else members
+
+
+@cache
+def whole_members(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the members that are whole numbers."""
+    return frozenset(name for name, field in model.model_fields.items() if _is_whole(field.annotation))
+
+
+def _is_whole(kind: Any) -> bool:
+    return kind is int or (get_origin(kind) in (Annotated, Union, UnionType) and any(map(_is_whole, get_args(kind))))
 
 
 class Query(BaseModel):
@@ -106,12 +132,8 @@ class Call:
     def claim(self) -> Claim:
         """Which attempt the caller speaks for: its run token's, or the one in `X-Runcord-Attempt`."""
         claim = self.token.claim if self.token is not None else Claim()
-        given = self.request.headers.get("x-runcord-attempt")
-        if given is None:
-            return claim
-        if not (given.isascii() and given.isdigit() and len(given) <= 9 and int(given) > 0):
-            raise Invalid("X-Runcord-Attempt must be a number of an attempt: 1, 2, 3 …")
-        return Claim(attempt=int(given), fence=claim.fence)
+        attempt = named_attempt(self.request)
+        return claim if attempt is None else Claim(attempt=attempt, fence=claim.fence)
 
     def permits(self, scope: str) -> bool:
         """Whether the caller's key has a scope."""
@@ -131,6 +153,20 @@ class Call:
         """Return the validated query parameters; `model` is the one that the operation declares."""
         assert isinstance(self.given_query, model)
         return self.given_query
+
+
+def named_attempt(request: Request) -> int | None:
+    """Return the attempt that `X-Runcord-Attempt` names.
+
+    Raises:
+        Invalid: it names none.
+    """
+    given = request.headers.get("x-runcord-attempt")
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) <= 9 and int(given) > 0):
+        raise Invalid("X-Runcord-Attempt must be a number of an attempt: 1, 2, 3 …")
+    return int(given)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """All operations: the one list that the router, the OpenAPI document and the tests of isolation are made from.
 
-The order matters where paths overlap: `/v1/runs/dlq` has to be met before `/v1/runs/{run_id}`, and an event key takes
-whatever is left of a path.
+The order matters where paths overlap: `/v1/runs/dlq` has to be met before `/v1/runs/{run_id}`, `/v1/jobs/batch` before
+`/v1/jobs/{job_id}`, and an event key takes whatever is left of a path.
 """
 
 from runcord.http.operation import Operation
@@ -29,8 +29,8 @@ from runcord.http.routes import (
 )
 
 OPERATIONS: tuple[Operation, ...] = (
-    *jobs.OPERATIONS,
     *job_batches.OPERATIONS,
+    *jobs.OPERATIONS,
     *job_dependencies.OPERATIONS,
     *job_health.OPERATIONS,
     *trigger.OPERATIONS,

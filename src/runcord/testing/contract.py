@@ -1,6 +1,6 @@
 """Holds answers against the OpenAPI document, so that what is served cannot drift from what is described."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -8,10 +8,12 @@ import jsonschema_rs
 import orjson
 from starlette.routing import compile_path
 
+from runcord.client.sse import FrameReader
 from runcord.http.openapi import document, path_of
 from runcord.http.operation import Operation
 from runcord.http.operations import OPERATIONS
-from runcord.http.sse import BEGINNING, MEDIA_TYPE
+from runcord.http.sse import BEGINNING
+from runcord.http.sse import MEDIA_TYPE as EVENTS
 
 
 def check_answer(method: str, path: str, status: int, body: bytes) -> None:
@@ -28,14 +30,18 @@ def check_answer(method: str, path: str, status: int, body: bytes) -> None:
     if "content" not in described:
         assert body == b"", f"{operation.operation_id} answered {status} with a body that is not described"
         return
-    media_type = MEDIA_TYPE if MEDIA_TYPE in described["content"] and is_stream(body) else "application/json"
-    values = [orjson.loads(body)] if media_type == "application/json" else list(data_of_frames(body))
-    validator = _validator(path_of(operation), method.lower(), str(status), media_type)
-    problems = [
-        f"{'/'.join(map(str, error.instance_path))}: {error.message}"
-        for value in values
-        for error in validator.iter_errors(value)
-    ]
+    contents = dict(described["content"])
+    media_type = next(iter(contents)) if len(contents) == 1 else EVENTS if is_stream(body) else "application/json"
+    content = contents[media_type]
+    if media_type == "application/json":
+        problems = list(_problems(content["schema"], [orjson.loads(body)]))
+    else:
+        events = events_of(body)
+        data = content["schema"]["properties"]["data"]["contentSchema"]
+        problems = [
+            *_problems(content["schema"], events),
+            *_problems(data, [orjson.loads(event["data"]) for event in events]),
+        ]
     assert not problems, f"{operation.operation_id} answered {status} not as described: {problems[:5]}"
 
 
@@ -44,11 +50,9 @@ def is_stream(body: bytes) -> bool:
     return BEGINNING.startswith(body[: len(BEGINNING)])
 
 
-def data_of_frames(body: bytes) -> Iterator[Any]:
-    """Yield the data of each server-sent event in what was received of a stream."""
-    for line in body.decode().splitlines():
-        if line.startswith("data: "):
-            yield orjson.loads(line.removeprefix("data: "))
+def events_of(body: bytes) -> list[dict[str, str]]:
+    """Return the server-sent events, as the document has them, in what was received of a stream."""
+    return [{"id": frame.id, "data": frame.data.decode()} for frame in FrameReader().feed(body)]
 
 
 def operation_of(method: str, path: str) -> Operation | None:
@@ -64,8 +68,13 @@ def operation_of(method: str, path: str) -> Operation | None:
     )
 
 
+def _problems(schema: Mapping[str, Any], values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        for error in _validator(orjson.dumps(schema)).iter_errors(value):
+            yield f"{'/'.join(map(str, error.instance_path))}: {error.message}"
+
+
 @cache
-def _validator(path: str, method: str, status: str, media_type: str) -> Any:
-    content = document()["paths"][path][method]["responses"][status]["content"][media_type]
-    schema = {**content["schema"], "components": {"schemas": document()["components"]["schemas"]}}
-    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+def _validator(schema: bytes) -> Any:
+    whole = {**orjson.loads(schema), "components": {"schemas": document()["components"]["schemas"]}}
+    return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)

@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
-from runcord.bulk.selection import Action, RunFilter, filter_for
+from runcord.bulk.selection import ALLOWED, Action, RunFilter, filter_for
 from runcord.bulk.state import BulkStatus
 from runcord.http.models.page import Document, Maybe
+from runcord.http.models.rules import at_least_one, at_most_one, either, exactly_one, ruled
 from runcord.http.models.run import JobRun, Reason
 from runcord.http.models.value import Ref
 from runcord.http.operation import Body, Query
@@ -57,8 +58,17 @@ class RunChoice(Body):
         return filter_for(action, statuses, job_id=self.job_id, batch_id=self.batch_id, triggered_by=self.triggered_by)
 
 
+def _statuses_for(action: Action) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": [str(one) for one in Status if one in ALLOWED[action]]})
+
+
+_CHOICES = ("job_id", "batch_id", "triggered_by", "status")
+
+
 class GivenFilter(RunChoice):
     """A filter, which says something."""
+
+    model_config = ruled(at_least_one(*_CHOICES))
 
     @model_validator(mode="after")
     def _says_something(self) -> "GivenFilter":
@@ -80,6 +90,8 @@ RunIds = Annotated[list[Ref], Field(min_length=1, max_length=MOST_NAMED)]
 class BulkReplayBody(Manner):
     """Which runs to replay: those named, or those of a filter."""
 
+    model_config = ruled(exactly_one("run_ids", "filter"))
+
     run_ids: RunIds | None = None
     filter: GivenFilter | None = None
 
@@ -98,6 +110,8 @@ class BulkReplayBody(Manner):
 class BulkCancelBody(BulkReplayBody):
     """Which runs to cancel: those named, or those of a filter."""
 
+    model_config = ruled(exactly_one("run_ids", "ids", "filter"))
+
     ids: Annotated[RunIds | None, Field(description="The same as `run_ids`.")] = None
     reason: Reason | None = None
 
@@ -106,10 +120,17 @@ class BulkCancelBody(BulkReplayBody):
         """The runs that are named, under whichever name."""
         return self.run_ids if self.run_ids is not None else self.ids
 
+    @model_validator(mode="after")
+    def _has_one_list(self) -> "BulkCancelBody":
+        if self.run_ids is not None and self.ids is not None:
+            raise ValueError("run_ids and ids mean the same: give one of them")
+        return self
+
 
 class BulkCancelAllBody(Manner, GivenFilter):
     """Which runs to cancel: those that have not ended, or have the status given, and for which the rest holds."""
 
+    status: Annotated[Status, Field(strict=False), _statuses_for("cancel")] | None = None
     project_id: Annotated[str | None, Field(max_length=64)] = None
     reason: Reason | None = None
 
@@ -117,6 +138,9 @@ class BulkCancelAllBody(Manner, GivenFilter):
 class BulkDeadLettersBody(Manner, RunChoice):
     """Which dead letters to queue again: those named, or the oldest of the project or of a filter."""
 
+    model_config = ruled(either("run_ids", "project_id", *_CHOICES), at_most_one("run_ids", "limit"))
+
+    status: Annotated[Status, Field(strict=False), _statuses_for("dlq_replay")] | None = None
     run_ids: Annotated[list[Ref], Field(min_length=1, max_length=MOST_DEAD_LETTERS)] | None = None
     project_id: Annotated[str | None, Field(max_length=64)] = None
     limit: Annotated[

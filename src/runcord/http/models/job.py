@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from runcord.http.models.rules import exactly_one, not_both_on, on_with, or_flat, ruled, something_besides
 from runcord.http.models.value import (
     MAX_SECS,
     Count,
@@ -35,6 +36,9 @@ MAX_REFS = 500
 """How many jobs may be switched at once."""
 
 QueueName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
+
+
+_ONE_WINDOW = not_both_on("debounce_window_secs", "batch_window_secs")
 
 
 class _Settings(Body):
@@ -98,6 +102,13 @@ class _Settings(Body):
 class NewJob(_Settings):
     """A job to be created."""
 
+    model_config = ruled(
+        _ONE_WINDOW,
+        on_with("batch_max_size", "batch_window_secs"),
+        on_with("rate_limit_max", "rate_limit_window_secs"),
+        on_with("rate_limit_window_secs", "rate_limit_max"),
+    )
+
     name: Name
     slug: Slug
 
@@ -109,6 +120,8 @@ class NewJob(_Settings):
 
 class JobChanges(_Settings):
     """Settings to be changed: those given; null unsets one that may be unset."""
+
+    model_config = ruled(_ONE_WINDOW, something_besides("project_id"))
 
     name: Name = ""
     slug: Slug = ""
@@ -133,6 +146,8 @@ class NewJobs(Body):
     Each is looked at by itself, so that one which is not valid does not stand in the way of the others.
     """
 
+    model_config = ConfigDict(json_schema_extra=or_flat("jobs"))
+
     jobs: Annotated[list[Json], Field(min_length=1, max_length=MAX_NEW_JOBS)]
 
     @model_validator(mode="before")
@@ -141,15 +156,20 @@ class NewJobs(Body):
         return {"jobs": cast(list[Any], value)} if isinstance(value, list) else value
 
 
+_Refs = Annotated[list[Ref], Field(min_length=1, max_length=MAX_REFS)]
+
+
 class JobRefs(Body):
     """Jobs, by id or slug."""
 
-    ids: Annotated[list[Ref] | None, Field(description="Required, here or as `job_ids`.", max_length=MAX_REFS)] = None
-    job_ids: Annotated[list[Ref], Field(max_length=MAX_REFS)] | None = None
+    model_config = ruled(exactly_one("ids", "job_ids"))
+
+    ids: Annotated[_Refs | None, Field(description="Required, here or as `job_ids`.")] = None
+    job_ids: _Refs | None = None
 
     @model_validator(mode="after")
     def _names_jobs(self) -> "JobRefs":
-        if not self.refs or (self.ids is not None and self.job_ids is not None):
+        if (self.ids is None) == (self.job_ids is None):
             raise ValueError("ids is required, with at least one job (or job_ids, which means the same; not both)")
         return self
 

@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
+from runcord.http.credentials import ALL_SCOPES
 from runcord.http.models.page import Document, Maybe
 from runcord.http.models.value import Name, Ref
 from runcord.http.operation import Body
 from runcord.key.commands import DEFAULT_GRACE_MINUTES, MAX_GRACE_MINUTES
+from runcord.key.state import ALL
 
 
 class NewApiKey(Body):
@@ -17,7 +19,7 @@ class NewApiKey(Body):
     project_id: Ref | None = None
     name: Name
     scopes: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=64)]] | None,
+        list[Annotated[str, WithJsonSchema({"enum": [*ALL_SCOPES, ALL]})]] | None,
         Field(
             min_length=1,
             max_length=32,

@@ -30,7 +30,7 @@ DEFAULT_PAGE = 50
 
 _MAX_CURSOR = 2048
 _BEYOND = 2**62  # no position is; PostgreSQL would not take much more
-_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_WHOLE = re.compile(r"-?[0-9]{1,1000}")  # Python takes some thousand; what is too large is told by its limit
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].{8,}")
 
 

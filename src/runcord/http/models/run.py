@@ -22,7 +22,7 @@ VersionNumber = Annotated[int, Field(ge=1, le=LAST_VERSION), DIGITS]
 VersionOrNone = Annotated[int, Field(ge=0, le=LAST_VERSION), DIGITS]
 """A version, or 0 for before there was any."""
 
-Position = Annotated[int, Field(ge=1, le=2**62), DIGITS]
+Position = Annotated[int, Field(ge=1, le=2**53), DIGITS]
 
 Reason = Annotated[str, Field(min_length=1, max_length=1024)]
 

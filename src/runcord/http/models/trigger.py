@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from runcord.handling.idempotency import DEFAULT_LIFE_SECS
+from runcord.http.models.rules import at_most_one, ruled
 from runcord.http.models.value import (
     ConcurrencyKey,
     IdempotencyKey,
@@ -31,6 +32,8 @@ _OVERRIDES = (
 
 class TriggerItem(Body):
     """One run to be made."""
+
+    model_config = ruled(at_most_one("scheduled_at", "delay_secs", "delay"))
 
     payload: Json = None
     tags: Tags | None = None

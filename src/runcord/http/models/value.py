@@ -6,7 +6,16 @@ Bodies are strict: `"5"` is no number and `1` is no truth. Times are RFC 3339 st
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr, Strict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    Strict,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from runcord.ledger.mapper import to_json
 
@@ -53,7 +62,13 @@ Json = Any
 SmallJson = Annotated[Any, AfterValidator(_small)]
 """A JSON value of at most `MAX_STATE` bytes."""
 
-Time = Annotated[AwareDatetime, Strict(False), BeforeValidator(_string), AfterValidator(_sane)]
+Time = Annotated[
+    AwareDatetime,
+    Strict(False),
+    BeforeValidator(_string),
+    AfterValidator(_sane),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": r"^(19[7-9]|20|21)"}),
+]
 Count = Annotated[int, Field(ge=0, le=INT32_MAX)]
 Positive = Annotated[int, Field(ge=1, le=INT32_MAX)]
 BigCount = Annotated[int, Field(ge=0, le=2**53)]
@@ -70,7 +85,13 @@ Ref = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 Line = Annotated[str, StringConstraints(max_length=1024)]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern=r"^https?://[^\s]+$")]
-EmptyUrl = Annotated[Url | None, BeforeValidator(lambda value: None if value == "" else value)]
+EmptyUrl = Annotated[
+    Url | None,
+    BeforeValidator(lambda value: None if value == "" else value),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "maxLength": 2048, "pattern": r"^(https?://[^\s]+)?$"}, {"type": "null"}]}
+    ),
+]
 """As Strait's clients send it: the empty string stands for none."""
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 """Something that is taken and never answered."""

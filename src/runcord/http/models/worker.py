@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
 
+from runcord.http.models.rules import exactly_one, given_if, or_flat, or_text, ruled
 from runcord.http.models.value import (
     BigCount,
     EventKey,
@@ -45,17 +46,20 @@ class DequeueBody(Body):
     start: bool = False
 
 
+_TEXT = {"type": "string"}
+
+
 class ErrorReport(Body):
     """What went wrong, in the worker's words. Unknown members are kept as details.
 
     What is too long is cut and not refused: a failure that is not recorded is worse than one told in part.
     """
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra=or_text)
 
-    message: Text
+    message: Annotated[Text, WithJsonSchema(_TEXT)]
     type: Label | None = None
-    stack: Annotated[str, Field(max_length=MAX_STACK)] | None = None
+    stack: Annotated[Annotated[str, Field(max_length=MAX_STACK)], WithJsonSchema(_TEXT)] | None = None
     details: Json = None
 
     @model_validator(mode="before")
@@ -89,6 +93,8 @@ def _cut(error: dict[str, Any]) -> dict[str, Any]:
 
 class Settlement(Body):
     """How one attempt ended."""
+
+    model_config = ruled(given_if("error", "status", "failed"))
 
     run_id: Ref
     attempt: Positive
@@ -182,6 +188,8 @@ class LogBody(Body):
 class AnnotateBody(Body):
     """Metadata to be merged into the run's: under `annotations`, or as the body itself."""
 
+    model_config = ConfigDict(json_schema_extra=or_flat("annotations"))
+
     annotations: Annotated[Metadata, Field(min_length=1)]
 
     @model_validator(mode="before")
@@ -222,6 +230,8 @@ class ToolCallBody(Body):
 class OutputBody(Body):
     """A named output; `key` is another name for `output_key`."""
 
+    model_config = ruled(exactly_one("output_key", "key"))
+
     output_key: Annotated[StateKey | None, Field(description="Required, here or as `key`.")] = None
     key: StateKey | None = None
     value: Json
@@ -248,6 +258,8 @@ class StateBody(Body):
 
 class SpawnBody(Body):
     """A child run to be made."""
+
+    model_config = ruled(exactly_one("job_slug", "job_id"))
 
     job_slug: Ref | None = None
     job_id: Ref | None = None
