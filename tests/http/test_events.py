@@ -111,7 +111,7 @@ def test_a_key_without_a_wait_is_not_there(api: Api) -> None:
     assert api.delete("/v1/events/nobody").json()["code"] == "event_not_found"
 
 
-@pytest.mark.parametrize("key", ["a/b/c", "order 7", "größe:7", "a\u00a0b", "100%", "k/send", "k\U0010ffff"])
+@pytest.mark.parametrize("key", ["a/b/c", "order 7", "größe:7", "a\u00a0b", "100%", "k/sent", "k\U0010ffff"])
 def test_whatever_can_be_waited_for_can_be_found_and_sent(api: Api, key: str) -> None:
     wait(api, key)
     path = f"/v1/events/{key.replace('%', '%25')}"
@@ -121,7 +121,21 @@ def test_whatever_can_be_waited_for_can_be_found_and_sent(api: Api, key: str) ->
 
 @pytest.mark.parametrize(
     "key",
-    ["stats", "stats/", "a/stream", "a/stream/", "prefix/a", "..", "a/./b", "../a", "k\x85", "k\x7f", "x" * 513],
+    [
+        "stats",
+        "stats/",
+        "purge",
+        "a/stream",
+        "a/stream/",
+        "a/send",
+        "prefix/a",
+        "..",
+        "a/./b",
+        "../a",
+        "k\x85",
+        "k\x7f",
+        "x" * 513,
+    ],
 )
 def test_what_cannot_be_sent_cannot_be_waited_for(api: Api, key: str) -> None:
     api.new_job()

@@ -1,5 +1,6 @@
 """The head of a request is bounded in size and time, however it arrives."""
 
+import json
 import socket
 from collections.abc import Iterator
 
@@ -23,6 +24,24 @@ def connection(dsn: str) -> Iterator[socket.socket]:
         host, port = server.base_url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=DEADLINE) as connection:
             yield connection
+
+
+@pytest.mark.parametrize("sent", [b"hello\r\n\r\n", LINE + b"X: " + b"y" * LARGEST_HEAD_BYTES])
+def test_what_is_no_request_is_refused_as_everything_is(connection: socket.socket, sent: bytes) -> None:
+    connection.sendall(sent)
+    head, _, body = read_to_end(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n") and b"Content-Type: application/json" in head
+    problem = json.loads(body)
+    assert (problem["code"], problem["status"]) == ("validation_failed", 400)
+    assert problem["error"] == problem["message"]
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    """Return what comes until the server closes the connection."""
+    received = b""
+    while piece := connection.recv(65536):
+        received += piece
+    return received
 
 
 def test_a_head_of_the_usual_size_is_taken_again_and_again(connection: socket.socket) -> None:

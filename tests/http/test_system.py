@@ -96,6 +96,13 @@ def test_a_path_of_its_own_does_not_tell_the_methods_of_another_that_it_looks_li
     assert client.put("/v1/runs/dlq").headers["allow"] == "GET, HEAD"
 
 
+def test_a_path_is_its_own_for_all_methods(client):
+    answer = client.get("/v1/jobs/batch")
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert client.delete("/v1/events/order-1/stream").status_code == 405
+    assert client.request("BREW", "/v1/runs").headers["allow"] == "GET, HEAD"
+
+
 @pytest.mark.parametrize("path", ["/livez", "/v1/runs", "/nothing"])
 def test_every_answer_is_guarded_and_has_an_id(client, path):
     headers = client.get(path).headers

@@ -2,13 +2,13 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match, Route
+from starlette.routing import Route, request_response
+from starlette.types import Receive, Scope, Send
 
 from runcord.errors import InternalError, NotFound, RuncordError
 from runcord.http.backend import open_backend
@@ -43,34 +43,44 @@ def create_app(settings: Settings, dsn: str, on_ready: Callable[[], None] | None
     return Starlette(
         routes=routes(OPERATIONS),
         lifespan=lifespan,
-        exception_handlers={HTTPException: _http_error, Exception: _server_error},
+        exception_handlers={HTTPException: _not_found, Exception: _server_error},
     )
 
 
 def routes(operations: Sequence[Operation]) -> list[Route]:
-    """Return the routes: each path with and without a trailing slash, because clients do not follow redirects."""
-    return [
-        Route(form, endpoint(operation), methods=[operation.method], name=operation.operation_id)
-        for operation in operations
-        for form in (operation.path, f"{operation.path}/")
-    ]
+    """Return the routes: each path with and without a trailing slash, because clients do not follow redirects.
+
+    A path that is met first is met by all methods, as OpenAPI has it: what it does not take is refused, and not looked
+    for at a path further on that matches as well (`/v1/jobs/batch` is no job).
+    """
+    by_path: dict[str, list[Operation]] = {}
+    for operation in operations:
+        by_path.setdefault(operation.path, []).append(operation)
+    return [Route(form, Resource(own)) for path, own in by_path.items() for form in (path, f"{path}/")]
 
 
-def methods_of(request: Request) -> list[str]:
-    """Return the methods that a request's path takes: those of all routes of the first that is its own."""
-    routes = cast(list[Route], request.app.router.routes)
-    own = next(route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
-    return sorted({method for route in routes if route.path == own.path for method in route.methods or ()})
+class Resource:
+    """Serves one path: the operation of each method, and to all other methods which ones there are."""
 
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self.by_method = {operation.method: request_response(endpoint(operation)) for operation in operations}
+        self._allowed = sorted(self.by_method.keys() | ({"HEAD"} if "GET" in self.by_method else set()))
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        taken = methods_of(request)
-        refusal = MethodNotAllowed(f"{request.url.path} does not take {request.method}, only {', '.join(taken)}")
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        method = scope["method"]
+        serve = self.by_method.get("GET" if method == "HEAD" else method) or request_response(self._refuse)
+        await serve(scope, receive, send)
+
+    async def _refuse(self, request: Request) -> Response:
+        allowed = ", ".join(self._allowed)
+        refusal = MethodNotAllowed(f"{request.url.path} does not take {request.method}, only {allowed}")
         response = refuse(refusal, request_id_of(request), 405)
-        response.headers["Allow"] = ", ".join(taken)
+        response.headers["Allow"] = allowed
         return response
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
     return refuse(NotFound("there is nothing under this path"), request_id_of(request), 404)
 
 

@@ -10,6 +10,11 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from runcord.errors import Invalid
+from runcord.http.endpoint import SECURITY_HEADERS, dump
+from runcord.http.problems import problem
+from runcord.ids import new_id
+
 LARGEST_HEAD_BYTES = 64 * 1024
 """How much of a request line and headers is taken before the connection is closed; what arrives at once may be more."""
 
@@ -58,6 +63,16 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
         if self._head_bytes > LARGEST_HEAD_BYTES:
             self.send_400_response(f"The request line and headers are larger than {LARGEST_HEAD_BYTES:,} bytes.")
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read as a request in the form of all refusals, and close the connection."""
+        request_id = new_id("req")
+        body = dump(problem(Invalid(msg), request_id, 400))
+        headers = {**SECURITY_HEADERS, "X-Request-ID": request_id, "Content-Type": "application/json"}
+        headers |= {"Content-Length": str(len(body)), "Connection": "close"}
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n".encode("ascii") + body)
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         """Begin a request."""

@@ -58,14 +58,8 @@ def events_of(body: bytes) -> list[dict[str, str]]:
 def operation_of(method: str, path: str) -> Operation | None:
     """Return the operation that serves a request, as the router would find it."""
     path = path.rstrip("/")
-    return next(
-        (
-            operation
-            for operation in OPERATIONS
-            if operation.method == method and compile_path(operation.path)[0].match(path)
-        ),
-        None,
-    )
+    own = next((one.path for one in OPERATIONS if compile_path(one.path)[0].match(path)), None)
+    return next((one for one in OPERATIONS if (one.path, one.method) == (own, method)), None)
 
 
 def _problems(schema: Mapping[str, Any], values: Iterable[Any]) -> Iterator[str]:

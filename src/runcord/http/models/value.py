@@ -49,8 +49,11 @@ def _small(value: Any) -> Any:
 
 def _addressable(key: str) -> str:
     whole = key.removesuffix("/")  # paths are taken with and without a slash at their end
-    if whole == "stats" or whole.endswith("/stream") or key.startswith("prefix/"):
-        raise ValueError("should not be `stats`, begin with `prefix/` or end with `/stream`: those are other paths")
+    if whole in {"stats", "purge"} or whole.endswith(("/stream", "/send")) or key.startswith("prefix/"):
+        raise ValueError(
+            "should not be `stats` or `purge`, begin with `prefix/` or end with `/stream` or `/send`: "
+            "those are other paths"
+        )
     if not {".", ".."}.isdisjoint(key.split("/")):
         raise ValueError("should not have `.` or `..` between slashes: clients and proxies resolve them in paths")
     return key
@@ -100,7 +103,15 @@ ConcurrencyKey = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 WindowKey = Annotated[str, StringConstraints(max_length=256)]
 StateKey = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 EventPrefix = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
-EventKey = Annotated[EventPrefix, AfterValidator(_addressable)]
+EventKey = Annotated[
+    EventPrefix,
+    AfterValidator(_addressable),
+    Field(
+        json_schema_extra={
+            "not": {"pattern": r"^(stats|purge)/?$|^prefix/|/(stream|send)/?$|(^|/)\.{1,2}(/|$)"},
+        }
+    ),
+]
 """What a run may wait for is exactly what can be sent and asked for under `/v1/events`."""
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 """A short name that a worker chooses: a queue, a model, a tool."""
