@@ -76,10 +76,6 @@ NOT_YET: Mapping[str, tuple[str, str]] = {
 }
 """What is to be served and is not: its scenarios are written, and run as soon as a method is struck from here."""
 
-PARAMETERS_NOT_YET: Mapping[str, set[str]] = {}
-"""Parameters of the reference that are to be taken and are not. They are not sent, and sent as soon as they go from
-here."""
-
 
 def methods_of(table: Mapping[str, tuple[str, str]]) -> set[str]:
     """Return the methods that a table names, as `service.method`."""
