@@ -58,7 +58,7 @@ class Stock:
             "run_id": runs[:1] if _is_stream(operation) else runs,
             "job_id": [self._job],
             "key_id": [self._key],
-            "event_key": [self._event],
+            "event_key": [self._heard if _is_stream(operation) else self._event],
         }
 
     def _post(self, path: str, body: Any = None) -> Any:
@@ -102,6 +102,11 @@ class Stock:
     def _event(self) -> str:
         key = f"event-{next(self._numbers)}"
         self._post(f"/sdk/v1/runs/{self._executing()}/wait-for-event", {"event_key": key})
+        return key
+
+    def _heard(self) -> str:
+        key = self._event()
+        self._post(f"/v1/events/{key}/send")
         return key
 
     def _key(self) -> str:
