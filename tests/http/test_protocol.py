@@ -29,19 +29,11 @@ def connection(dsn: str) -> Iterator[socket.socket]:
 @pytest.mark.parametrize("sent", [b"hello\r\n\r\n", LINE + b"X: " + b"y" * LARGEST_HEAD_BYTES])
 def test_what_is_no_request_is_refused_as_everything_is(connection: socket.socket, sent: bytes) -> None:
     connection.sendall(sent)
-    head, _, body = read_to_end(connection).partition(b"\r\n\r\n")
+    head, _, body = rest_of(connection).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n") and b"Content-Type: application/json" in head
     problem = json.loads(body)
     assert (problem["code"], problem["status"]) == ("validation_failed", 400)
     assert problem["error"] == problem["message"]
-
-
-def read_to_end(connection: socket.socket) -> bytes:
-    """Return what comes until the server closes the connection."""
-    received = b""
-    while piece := connection.recv(65536):
-        received += piece
-    return received
 
 
 def test_a_head_of_the_usual_size_is_taken_again_and_again(connection: socket.socket) -> None:
@@ -109,7 +101,9 @@ def test_who_says_nothing_is_disconnected(hasty: ServerProcess) -> None:
 def test_half_a_head_is_waited_for_and_then_refused(hasty: ServerProcess, half: bytes) -> None:
     with connect(hasty) as connection:
         connection.sendall(half)
-        assert rest_of(connection).startswith(b"HTTP/1.1 408 ")
+        head, _, body = rest_of(connection).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert json.loads(body)["code"] == "request_timeout"
 
 
 def test_dripping_does_not_make_the_time_longer(hasty: ServerProcess) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from runcord.errors import Invalid
+from runcord.errors import Invalid, RuncordError
+from runcord.http.body import RequestTimeout
 from runcord.http.endpoint import SECURITY_HEADERS, dump
 from runcord.http.problems import problem
 from runcord.ids import new_id
@@ -18,7 +19,7 @@ from runcord.ids import new_id
 LARGEST_HEAD_BYTES = 64 * 1024
 """How much of a request line and headers is taken before the connection is closed; what arrives at once may be more."""
 
-_TOO_LATE = b"The request line and headers did not arrive in time."
+_TOO_LATE = "the request line and headers did not arrive in time: send them at once"
 
 
 class BoundedConfig(uvicorn.Config):
@@ -64,16 +65,6 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         if self._head_bytes > LARGEST_HEAD_BYTES:
             self.send_400_response(f"The request line and headers are larger than {LARGEST_HEAD_BYTES:,} bytes.")
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what cannot be read as a request in the form of all refusals, and close the connection."""
-        request_id = new_id("req")
-        body = dump(problem(Invalid(msg), request_id, 400))
-        headers = {**SECURITY_HEADERS, "X-Request-ID": request_id, "Content-Type": "application/json"}
-        headers |= {"Content-Length": str(len(body)), "Connection": "close"}
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n".encode("ascii") + body)
-        self.transport.close()
-
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._in_head = True
@@ -97,7 +88,19 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._in_head:
-            length = b"content-length: %d\r\n" % len(_TOO_LATE)
-            headers = b"content-type: text/plain; charset=utf-8\r\n" + length + b"connection: close\r\n\r\n"
-            self.transport.write(STATUS_LINE[408] + headers + _TOO_LATE)
+            self._refuse(RequestTimeout(_TOO_LATE), 408)
         self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read as a request, and close the connection."""
+        self._refuse(Invalid(msg), 400)
+        self.transport.close()
+
+    def _refuse(self, error: RuncordError, status: int) -> None:
+        """Answer in the form of all refusals, though there is no request yet."""
+        request_id = new_id("req")
+        body = dump(problem(error, request_id, status))
+        headers = {**SECURITY_HEADERS, "X-Request-ID": request_id, "Content-Type": "application/json"}
+        headers |= {"Content-Length": str(len(body)), "Connection": "close"}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.transport.write(STATUS_LINE[status] + f"{lines}\r\n".encode("ascii") + body)
