@@ -28,10 +28,10 @@ from pydantic.json_schema import JsonSchemaMode
 
 from runcord.http.models.page import Document, Maybe, PageQuery
 from runcord.http.models.run import AnyJson
+from runcord.http.models.stream import MOST_DIGITS
 from runcord.http.operation import Operation
 from runcord.http.operations import OPERATIONS
 from runcord.http.sse import MEDIA_TYPE as EVENTS
-from runcord.http.sse import MOST_DIGITS
 
 REF = "#/components/schemas/{model}"
 

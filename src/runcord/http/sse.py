@@ -38,8 +38,7 @@ IsPermitted = Callable[[], Awaitable[bool]]
 RECHECK_SECS = 1.0
 """How often that is asked."""
 
-MOST_DIGITS = 18
-"""Of an id."""
+_MOST_DIGITS = 18
 
 # JSON escapes the control characters by itself. Python's splitlines breaks lines at these as well.
 _LINE_BREAKS = ((b"\xc2\x85", rb"\u0085"), (b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"))
@@ -64,7 +63,7 @@ def last_event_id(request: Request) -> int | None:
     given = request.headers.get("last-event-id", "").strip()
     if not given:
         return None
-    if not (given.isascii() and given.isdigit() and len(given) <= MOST_DIGITS):
+    if not (given.isascii() and given.isdigit() and len(given) <= _MOST_DIGITS):
         raise Invalid("Last-Event-ID must be the id of a frame of this stream: a whole number")
     return int(given)
 
