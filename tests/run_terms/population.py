@@ -140,14 +140,15 @@ class Reader:
     def listed(self, wanted: RunFilter, limit: int) -> list[int]:
         """Return the places of all runs found, page by page."""
         found: list[int] = []
-        before = 2**63 - 1
-        while True:
-            params = {**wanted.params(), "limit": limit, "before": before}
-            page = self._conn.execute(SQL["page"], {"project_id": self._project.project_id, **params}).fetchall()
-            found += [row[4] for row in page]
-            if len(page) < limit:
-                return found
-            before = found[-1]
+        while page := self.page(wanted, limit, found[-1] if found else None):
+            found += page
+        return found
+
+    def page(self, wanted: RunFilter, limit: int, before: int | None = None) -> list[int]:
+        """Return the places of the runs of a page, those below a place."""
+        params = {**wanted.params(), "limit": limit, "before": 2**63 - 1 if before is None else before}
+        rows = self._conn.execute(SQL["page"], {"project_id": self._project.project_id, **params}).fetchall()
+        return [row[4] for row in rows]
 
     def meant(self, wanted: RunFilter) -> list[int]:
         """Return the places of all runs for which the filter holds, the newest first."""

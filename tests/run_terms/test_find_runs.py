@@ -9,7 +9,7 @@ from runcord.run.status import Status
 from runcord.testing.project import Project, in_project
 from runcord_projections.run_terms.filter import RunFilter
 
-from .population import Reader, a_filter, populate
+from .population import PAYLOADS, Reader, a_filter, labels, populate
 
 AREA = 2**21
 """Positions of an area."""
@@ -53,3 +53,27 @@ async def test_a_batch_of_500_is_paged_without_loss(project: Project) -> None:
             for limit in (1, 7, 101):
                 assert reader.listed(wanted, limit) == reader.meant(wanted)
             assert len(reader.meant(wanted)) == len(made)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_runs_that_come_meanwhile_move_no_page(dsn: str, seed: int) -> None:
+    rng = random.Random(seed)
+
+    @in_project
+    async def page_through(project: Project) -> None:
+        begin_at(project, AREA - 100)
+        await populate(project, rng, 60)
+        job = await project.create_job("four")
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            for _ in range(20):
+                wanted = a_filter(rng)
+                reader = Reader(project, conn)
+                expected = reader.meant(wanted)
+                found: list[int] = []
+                while page := reader.page(wanted, 5, found[-1] if found else None):
+                    found += page
+                    more = [{"tags": labels(rng), "payload": rng.choice(PAYLOADS)} for _ in range(3)]
+                    await project.trigger_many(job, more)
+                assert found == expected, wanted
+
+    page_through(dsn)

@@ -122,7 +122,7 @@ def _measure(
         }
         for side, operate in operations.items():
             _timed(operate, _WARM_UP)
-            sides[f"{side} {case.name}"] = lambda operate=operate: _timed(operate, effort.triggers // 3)
+            sides[f"{side} {case.name}"] = lambda operate=operate: _timed(operate, effort.triggers // 2)
     figures = in_turn(effort.rounds, sides)
     return {case.name: {side: figures[f"{side} {case.name}"] for side in ("product", "floor")} for case in cases}
 
