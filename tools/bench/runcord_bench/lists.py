@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg
 
 from runcord.clock import monotonic
@@ -109,7 +109,7 @@ def _cases(job_id: str, runs: int) -> Iterator[Case]:
 
 
 def _measure(
-    client: httpx.Client, server: Server, cases: Sequence[Case], found: Mapping[str, Sequence[str]], effort: Effort
+    client: httpx2.Client, server: Server, cases: Sequence[Case], found: Mapping[str, Sequence[str]], effort: Effort
 ) -> Mapping[str, Mapping[str, Figure]]:
     """Sample all cases in each round, one after the other; the floor reads the same runs by their keys."""
     sides: dict[str, Callable[[], Sample]] = {}
@@ -136,13 +136,13 @@ def _timed(operate: Callable[[], object], times: int) -> Sample:
     return Sample(None, latencies)
 
 
-def _client(server: Server) -> httpx.Client:
-    return httpx.Client(
+def _client(server: Server) -> httpx2.Client:
+    return httpx2.Client(
         base_url=server.base_url, headers={"Authorization": f"Bearer {server.api_key}"}, timeout=60, trust_env=False
     )
 
 
-def _list(client: httpx.Client, case: Case) -> list[str]:
+def _list(client: httpx2.Client, case: Case) -> list[str]:
     """Return the runs of the first page."""
     answer = client.get("/v1/runs", params={**case.query, "limit": PAGE})
     answer.raise_for_status()
