@@ -79,7 +79,7 @@ def test_the_next_commands_work_as_they_stand_and_so_do_the_commands_about_runs(
     assert json.loads(runcord("runs", "list", "--status", "completed", "--format", "json", *here).stdout) == []
     meant = ("--payload-contains", '{"greeting":"hello"}', "--status", "queued", "--status", "executing")
     assert run["id"] in runcord("runs", "list", *meant, *here).stdout
-    assert "no such runs" in runcord("runs", "list", *meant, "--tag", "env=prod", *here).stdout
+    assert "no such runs" in runcord("runs", "list", *meant, "--tag", "env=prod", *here).stderr
     assert "hello" in runcord("jobs", "list", *here).stdout
     missing = runcord("runs", "show", "run_none", *here)
     assert missing.returncode == 1 and len(missing.stderr.splitlines()) == 1
