@@ -89,6 +89,10 @@ def test_a_killed_postgres_loses_nothing_and_the_server_goes_on(durable_postgres
                 assert pid is not None
                 os.kill(pid, signal.SIGKILL)
                 killed_at = monotonic()
+                while durable_postgres.server.pid in {None, pid}:
+                    assert monotonic() - killed_at < RECOVERY_SECS, "the database did not come back"
+                    await asyncio.sleep(0.02)
+                # What was answered before that is no sign of life.
                 seen = len(journal.runs)
                 while len(journal.runs) == seen and not work.done():
                     assert monotonic() - killed_at < RECOVERY_SECS, "writes did not come back"
