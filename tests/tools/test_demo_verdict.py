@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runcord.client import HistoryEvent, Run
+from runcord.client import HistoryEvent, LedgerEvent, Run
 
 TOOLS = Path(__file__).parents[2] / "tools"
 AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -36,22 +36,25 @@ class Ledger:
         self._position = 0
         self.files: list[Any] = []
         self.runs: list[Any] = []
+        self.events: list[LedgerEvent] = []
 
     def add(self, name: str, source: str, events: list[tuple[str, dict[str, Any]]], **facts: Any) -> None:
         path = self._directory / name
         path.write_text(source)
         self.files.append(self._demo.files.SourceFile(path, name, "demo files"))
-        history = [self._event(version, kind, data) for version, (kind, data) in enumerate(events, 1)]
+        history = [self._event(f"run_{name}", version, kind, data) for version, (kind, data) in enumerate(events, 1)]
         run = {"id": f"run_{name}", "job_id": "j", "project_id": "p", "attempt": 1, "created_at": AT}
         members = {"payload": {"path": str(path), "name": name}, "version": len(history), **facts}
         self.runs.append(self._demo.record.RecordedRun(Run(**run, **members), history))
 
-    def _event(self, version: int, kind: str, data: dict[str, Any]) -> HistoryEvent:
+    def _event(self, run_id: str, version: int, kind: str, data: dict[str, Any]) -> HistoryEvent:
         self._position += 1
-        return HistoryEvent(version=version, position=self._position, recorded_at=AT, type=f"run.{kind}.v1", data=data)
+        members = {"position": self._position, "recorded_at": AT, "type": f"run.{kind}.v1", "data": data}
+        self.events.append(LedgerEvent(stream_id=run_id, version=version, **members))
+        return HistoryEvent(version=version, **members)
 
     def problems(self, killed: tuple[str, ...] = ("w1",)) -> list[str]:
-        return self._demo.verdict.problems(self._demo.record.Record(self.runs), self.files, killed)
+        return self._demo.verdict.problems(self._demo.record.Record(self.runs, self.events), self.files, killed)
 
 
 def dequeued(worker: str) -> tuple[str, dict[str, Any]]:
@@ -114,7 +117,9 @@ def move_an_event(ledger: Ledger) -> None:
         (change(1, error="something else"), "the error should be"),
         (change(1, round=2), "it should have been retried 4 times, and was 2 times"),
         (forget_an_event, "is at version 5; its history has [1, 3, 4, 5]"),
-        (move_an_event, "positions are not 1 apart in 1 places: (10, 12)"),
+        (move_an_event, "histories differ in 2 events: ('run_bad.py', 6, 11), ('run_bad.py', 6, 12)"),
+        (lambda ledger: ledger.events.pop(3), "positions are not 1 apart in 1 places: (3, 5)"),
+        (lambda ledger: ledger.events.pop(3), "histories differ in 1 events: ('run_good.py', 4, 4)"),
         (leave_the_run_to_its_worker, "was taken over by another worker"),
     ],
 )

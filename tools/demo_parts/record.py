@@ -1,12 +1,13 @@
-"""Reads a round back through the HTTP API: every run, every event."""
+"""Reads a round back through the HTTP API: every run, every event, and the ledger that has them all in one order."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 
 from demo_parts.round import Round, runs_of
-from runcord.client import Client, HistoryEvent, Run
+from runcord.client import Client, HistoryEvent, LedgerEvent, Run
 
 READERS = 4
 
@@ -51,6 +52,8 @@ class Record:
     """Hold what the server says of a round."""
 
     runs: Sequence[RecordedRun]
+    ledger: Sequence[LedgerEvent]
+    """All events of the project, from the first of these runs' to the last."""
 
     @property
     def events(self) -> Iterator[HistoryEvent]:
@@ -78,4 +81,9 @@ def read_record(client: Client, round_: Round) -> Record:
     runs = list(runs_of(client, round_))
     with ThreadPoolExecutor(READERS) as readers:
         histories = readers.map(lambda run: client.runs.history(run.id, page_size=100).collect(), runs)
-        return Record([RecordedRun(run, history) for run, history in zip(runs, histories, strict=True)])
+        recorded = [RecordedRun(run, history) for run, history in zip(runs, histories, strict=True)]
+    places = [event.position for one in recorded for event in one.history]
+    if not places:
+        return Record(recorded, [])
+    events = client.ledger.events(after=min(places) - 1)
+    return Record(recorded, list(takewhile(lambda event: event.position <= max(places), events)))

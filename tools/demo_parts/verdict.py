@@ -76,16 +76,23 @@ def _leave_interrupts_to_the_demo() -> None:
 
 
 def _events(record: Record) -> list[str]:
-    """Versions count 1, 2, 3 … in every run; together, the runs' positions leave no hole in the ledger."""
+    """Versions count 1, 2, 3 … in every run; the ledger has no hole, and has what the runs' histories have."""
     found: list[str] = []
     for one in record.runs:
         versions = [event.version for event in one.history]
         if versions != list(range(1, (one.run.version or 0) + 1)):
             found.append(f"{one.name} ({one.run.id}) is at version {one.run.version}; its history has {versions}.")
-    positions = sorted(event.position for event in record.events)
+    positions = [event.position for event in record.ledger]
     holes = [(before, after) for before, after in pairwise(positions) if after != before + 1]
     if holes:
         found.append(f"The ledger's positions are not 1 apart in {len(holes)} places: {_some(holes)}.")
+    ids = {one.run.id for one in record.runs}
+    told = {(one.run.id, event.version, event.position) for one in record.runs for event in one.history}
+    kept = {(event.stream_id, event.version, event.position) for event in record.ledger if event.stream_id in ids}
+    if told != kept:
+        found.append(
+            f"The ledger and the runs' histories differ in {len(told ^ kept)} events: {_some(sorted(told ^ kept))}."
+        )
     return found
 
 
