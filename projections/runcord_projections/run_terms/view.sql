@@ -12,7 +12,7 @@ from unnest(%(terms)b::bigint[], %(positions)b::bigint[], %(masks)b::bigint[]) a
 insert into run_terms (project_id, term, position, mask)
 select %(project_id)s, (r.created_position >> 21 << 32) | u.term, r.created_position, 1
 from unnest(%(run_ids)b::text[], %(terms)b::bigint[]) as u (run_id, term)
-join runs r on r.project_id = %(project_id)s and r.run_id = u.run_id
+join runs r on r.project_id = %(project_id)s and r.run_id = u.run_id and r.run_id = any (%(run_ids)b::text[])
 on conflict (project_id, term, position) do update
 set mask = run_terms.mask | 1;
 

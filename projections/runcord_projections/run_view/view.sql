@@ -24,6 +24,8 @@ from unnest(
 
 -- update --
 -- Runs that changed; what never changes after the trigger is left alone, documents where there is a new one.
+-- The ids are named twice, here and below, so that the rows are reached by their keys whichever side leads: a plan that
+-- was made while the table was small would else read the whole project for each group, until the table is analyzed.
 update runs r
 set version = u.version,
     position = u.position,
@@ -45,14 +47,14 @@ from unnest(
     run_id, version, position, status, priority, due_at, wake_at, state, new_payload, payload, result, finished_at,
     work_ms
 )
-where r.project_id = %(project_id)s and r.run_id = u.run_id;
+where r.project_id = %(project_id)s and r.run_id = u.run_id and r.run_id = any (%(run_ids)b::text[]);
 
 -- add_items --
 -- Items at the end of the payloads of batches, which end in `]}`; each item comes with a comma before it.
 update runs r
 set payload = substring(r.payload from 1 for octet_length(r.payload) - 2) || u.items || ']}'::bytea
 from unnest(%(run_ids)b::text[], %(items)b::bytea[]) as u (run_id, items)
-where r.project_id = %(project_id)s and r.run_id = u.run_id;
+where r.project_id = %(project_id)s and r.run_id = u.run_id and r.run_id = any (%(run_ids)b::text[]);
 
 -- move --
 -- Runs that a further trigger has given another place in the queue.
@@ -62,7 +64,7 @@ set queue = u.queue,
 from unnest(%(run_ids)b::text[], %(queues)b::text[], %(concurrency_keys)b::text[]) as u (
     run_id, queue, concurrency_key
 )
-where r.project_id = %(project_id)s and r.run_id = u.run_id;
+where r.project_id = %(project_id)s and r.run_id = u.run_id and r.run_id = any (%(run_ids)b::text[]);
 
 -- get --
 -- One run with its documents.
