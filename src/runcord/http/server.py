@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -162,6 +163,10 @@ class Draining:
             if message["type"] == "lifespan.startup.failed":
                 self.failure = sys.exception()
                 message = {**message, "message": ""}  # a traceback; who started the server says it in a line
+            elif message["type"] == "lifespan.startup.complete":
+                # Modules and models stay: looking through them again and again would hold up requests.
+                gc.collect()
+                gc.freeze()
             await send(message)
 
         with self._hearing_signals():
