@@ -11,16 +11,13 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
+from runcord import inline
 from runcord.dispatch.addresses import AddressGuard, networks
 from runcord.dispatch.breaker import Breakers
 from runcord.dispatch.delivery import Carrier
 from runcord.dispatch.dispatcher import Dispatcher
 from runcord.dispatch.exchange import Line
 from runcord.errors import Unavailable
-from runcord.handling.admissions import Admissions
-from runcord.handling.dependencies import DependencyWaits
-from runcord.handling.event_waits import EventWaits
-from runcord.handling.idempotency import IdempotencyKeys
 from runcord.handling.job_secrets import Sealer, job_secret
 from runcord.http.credentials import Credentials
 from runcord.http.job_refs import JobRefs
@@ -36,19 +33,12 @@ from runcord.ledger.transaction import Row
 from runcord.ledger.view import Change
 from runcord.queue.bulk_runner import BulkRunner
 from runcord.queue.desk import ClaimDesk
-from runcord.queue.leases import Leases
 from runcord.queue.scheduler import Scheduler
 from runcord.settings import Settings
 from runcord.streaming.chunk_writer import ChunkWriter
 from runcord.streaming.chunks import Chunk, load_chunks
 from runcord.streaming.events import Read, load_events
 from runcord.streaming.ledger import StoredEvent, load_window
-from runcord_projections.batch_view import BatchView
-from runcord_projections.bulk_view import BulkView
-from runcord_projections.job_view import JobView
-from runcord_projections.key_view import KeyView
-from runcord_projections.run_terms import RunTerms
-from runcord_projections.run_view import RunView
 
 log = structlog.get_logger(__name__)
 
@@ -132,8 +122,8 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
 
     committer = Committer(
         dsn,
-        views=(RunView(), JobView(), KeyView(), BulkView(), BatchView()),
-        projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions(), RunTerms()),
+        views=inline.views(),
+        projections=inline.projections(),
         writers=settings.writers,
         on_commit=committed,
     )

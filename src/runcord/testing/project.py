@@ -9,11 +9,8 @@ from typing import Any
 
 import psycopg
 
+from runcord import inline
 from runcord.clock import utc_now
-from runcord.handling.admissions import Admissions
-from runcord.handling.dependencies import DependencyWaits
-from runcord.handling.event_waits import EventWaits
-from runcord.handling.idempotency import IdempotencyKeys
 from runcord.handling.jobs import CommandJob
 from runcord.handling.runs import CommandRun
 from runcord.handling.trigger import Triggering, TriggerRequest, TriggerRuns
@@ -24,16 +21,9 @@ from runcord.job.state import Job
 from runcord.ledger.committer import CommitListener, Committer
 from runcord.ledger.transaction import Context
 from runcord.queue.claims import ClaimedRun, ClaimRuns, Selection
-from runcord.queue.leases import Leases
 from runcord.run import commands as c
 from runcord.run.state import Run
 from runcord.testing.postgres import as_superuser
-from runcord_projections.batch_view import BatchView
-from runcord_projections.bulk_view import BulkView
-from runcord_projections.job_view import JobView
-from runcord_projections.key_view import KeyView
-from runcord_projections.run_terms import RunTerms
-from runcord_projections.run_view import RunView
 
 CONTEXT = Context(actor="test")
 
@@ -47,8 +37,8 @@ def open_committer(
     """
     committer = Committer(
         dsn,
-        views=(RunView(), JobView(), KeyView(), BulkView(), BatchView()),
-        projections=(Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions(), RunTerms()),
+        views=inline.views(),
+        projections=inline.projections(),
         writers=writers,
         on_commit=on_commit,
     )

@@ -6,10 +6,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from runcord.handling.admissions import Admissions
-from runcord.handling.dependencies import DependencyWaits
-from runcord.handling.event_waits import EventWaits
-from runcord.handling.idempotency import IdempotencyKeys
+from runcord import inline
 from runcord.handling.jobs import CommandJob
 from runcord.handling.runs import CommandRuns
 from runcord.handling.trigger import TriggerRequest, TriggerRuns
@@ -19,17 +16,12 @@ from runcord.ledger.committer import Committer
 from runcord.ledger.transaction import Context, Plan, Transaction
 from runcord.ledger.view import Change, Statement
 from runcord.queue.claims import ClaimedRun, ClaimRuns, Selection
-from runcord.queue.leases import Leases
 from runcord.recorded import Recorded
 from runcord.run.commands import Claim, Complete
 from runcord.run.events import Logged
 from runcord.settings import Settings
 from runcord.sql import load, migrate
 from runcord_bench.load import PAYLOAD
-from runcord_projections.batch_view import BatchView
-from runcord_projections.job_view import JobView
-from runcord_projections.run_terms import RunTerms
-from runcord_projections.run_view import RunView
 
 ACCESS = load("runcord.sql", "queries/access.sql")
 
@@ -94,10 +86,8 @@ def open_committer(dsn: str, *, events_only: bool = False) -> Iterator[Committer
     """Run a committer as every server process does; or with the ledger alone, without the rows of runs and jobs."""
     committer = Committer(
         dsn,
-        views=(EventsOnly(),) if events_only else (RunView(), JobView(), BatchView()),
-        projections=()
-        if events_only
-        else (Leases(), IdempotencyKeys(), EventWaits(), DependencyWaits(), Admissions(), RunTerms()),
+        views=(EventsOnly(),) if events_only else inline.views(),
+        projections=() if events_only else inline.projections(),
         writers=Settings.model_fields["writers"].default,
     )
     committer.start()
