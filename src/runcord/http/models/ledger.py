@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field
 
 from runcord.errors import Invalid
 from runcord.http.models.event import EventsQuery
-from runcord.http.models.page import Document, Maybe
-from runcord.http.models.run import AnyJson, HistoryEvent, split
+from runcord.http.models.page import Document, Maybe, split
+from runcord.http.models.run import AnyJson, HistoryEvent
 from runcord.http.models.stream import MOST_DIGITS, Place
 
 MAX_EVENTS = 1000

@@ -44,6 +44,13 @@ DIGITS = BeforeValidator(_whole)
 """For whole numbers in a query: digits and nothing else."""
 
 
+def split(value: Any) -> Any:
+    """Return the items of a list in a query: given several times, with commas between them, or both."""
+    if not isinstance(value, list):
+        return value
+    return [item.strip() for part in value for item in str(part).split(",")]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
 def _plus(value: object) -> object:
     # A plus sign that was not encoded arrives as a space.
     return value[:19] + value[19:].replace(" ", "+") if isinstance(value, str) else value

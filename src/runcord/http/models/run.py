@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import WithJsonSchema
 
-from runcord.http.models.page import DIGITS, Document, Maybe, PageQuery, QueryTime
+from runcord.http.models.page import DIGITS, Document, Maybe, PageQuery, QueryTime, split
 from runcord.http.models.value import Json, Time
 from runcord.http.operation import Body, Query
 from runcord.projecting.time_travel import LAST_VERSION
@@ -378,11 +378,6 @@ class RunDiff(Document):
     patch: Annotated[list[PatchOperation], Field(description="JSON Patch that makes the one run of the other.")]
     changes: Annotated[list[RunChange], Field(description="The same by the members of the run.")]
     events: Annotated[list[str], Field(description="The types of the events in between, in their order.")]
-
-
-def split(value: object) -> object:
-    """Return the items of a list in a query: given several times, with commas between, or both."""
-    return [part for item in value for part in str(item).split(",")] if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
 class HistoryQuery(PageQuery):

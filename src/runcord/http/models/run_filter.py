@@ -7,20 +7,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from runcord import json_text
-from runcord.http.models.page import PageQuery
+from runcord.http.models.page import PageQuery, split
 from runcord.http.models.value import Metadata, Tags
 from runcord.run.status import Status
 from runcord_projections.run_terms.filter import RunFilter
 
 _ENTRY = re.compile(r"(tags|metadata)\[(.*)\]", re.DOTALL)
 _MAX_JSON = 16_384
-
-
-def _split(value: Any) -> Any:
-    """Return the statuses in a list of which each part may name several, with commas between them."""
-    if not isinstance(value, list):
-        return value
-    return [name.strip() for part in value for name in str(part).split(",")]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
 def _json(value: str) -> str:
@@ -109,7 +102,7 @@ class RunsQuery(FilterQuery):
     statuses: Annotated[
         list[Status] | None,
         Field(max_length=len(Status), description="Several statuses, by repeating this, or with commas between them."),
-        BeforeValidator(_split),
+        BeforeValidator(split),
     ] = None
 
     @property
