@@ -263,6 +263,27 @@ class BulkOperationEnded(Conflict):
     code = "bulk_operation_ended"
 
 
+# --- projections --------------------------------------------------------------------------------------
+
+
+class ProjectionNotFound(NotFound):
+    """There is no such projection."""
+
+    code = "projection_not_found"
+
+
+class ProjectionBehind(Unavailable):
+    """What was asked for is read from a projection that has not come so far yet; try again shortly."""
+
+    code = "projection_behind"
+
+
+class ProjectionParked(Unavailable):
+    """What was asked for is read from a projection that cannot take an event: skip it, or mend the projection."""
+
+    code = "projection_parked"
+
+
 # --- the ledger ---------------------------------------------------------------------------------------
 
 

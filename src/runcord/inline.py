@@ -17,11 +17,12 @@ from runcord_projections.job_view import JobView
 from runcord_projections.key_view import KeyView
 from runcord_projections.run_terms import RunTerms
 from runcord_projections.run_view import RunView
+from runcord_projections.skip_view import SkipView
 
 
 def views() -> Sequence[InlineView]:
     """Return the views that commands are decided on."""
-    return (RunView(), JobView(), KeyView(), BulkView(), BatchView())
+    return (RunView(), JobView(), KeyView(), BulkView(), BatchView(), SkipView())
 
 
 def projections() -> Sequence[InlineProjection]:

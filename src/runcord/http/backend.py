@@ -31,6 +31,8 @@ from runcord.ledger.hub import Hub
 from runcord.ledger.tail import Tail
 from runcord.ledger.transaction import Row
 from runcord.ledger.view import Change
+from runcord.projecting.registry import projections
+from runcord.projecting.runner import ProjectionRunner
 from runcord.queue.bulk_runner import BulkRunner
 from runcord.queue.desk import ClaimDesk
 from runcord.queue.scheduler import Scheduler
@@ -60,6 +62,7 @@ class Backend:
     chunk_writer: ChunkWriter
     stream_slots: StreamSlots
     scheduler: Scheduler
+    projections: ProjectionRunner
     readers: Pool
     stream_read: Read
     """Runs a query for a stream, which waits its turn behind other streams."""
@@ -119,6 +122,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
         scheduler.committed(changes)
         dispatcher.committed(project_id, changes)
         bulk_runner.committed(project_id, changes)
+        runner.committed(project_id)
 
     committer = Committer(
         dsn,
@@ -163,10 +167,13 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
             lease_secs=settings.dispatch_lease_secs,
         )
         stack.push_async_callback(dispatcher.close)
+        runner = ProjectionRunner(dsn, projections(), read, touch)
+        stack.push_async_callback(runner.close)
         for job in (
             tail.run,
             scheduler.run,
             bulk_runner.run,
+            runner.run,
             *((dispatcher.run,) if settings.dispatch_concurrency else ()),
         ):
             task = asyncio.create_task(_keep(job))
@@ -184,6 +191,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
             chunk_writer=chunk_writer,
             stream_slots=StreamSlots(settings.streams, settings.streams_per_project),
             scheduler=scheduler,
+            projections=runner,
             readers=readers,
             service=service,
             credentials=Credentials(service),

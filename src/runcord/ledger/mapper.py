@@ -18,6 +18,7 @@ from runcord.errors import UnknownEventType
 from runcord.job import events as job_events
 from runcord.key import events as key_events
 from runcord.ledger.upcasts import UPCASTS
+from runcord.projection import events as projection_events
 from runcord.recorded import Recorded
 from runcord.run import events as run_events
 from runcord.run.retry import RetryPolicy
@@ -131,6 +132,7 @@ _EVENTS: tuple[type, ...] = (
     *get_args(key_events.Event),
     *get_args(bulk_events.Event),
     batch_events.Event,
+    projection_events.Event,
 )
 
 REGISTRY: Mapping[str, type] = {cast(Any, cls).TYPE: cls for cls in _EVENTS}

@@ -1,0 +1,51 @@
+"""Durations, counted in buckets from which percentiles follow.
+
+Whole milliseconds up to 31 have buckets of their own; from there on, each doubling is divided into sixteen, so that a
+percentile is off by at most 1/32 of itself. Buckets are whole numbers made by whole numbers alone: the same on every
+machine. (The scheme is that of HdrHistogram: http://hdrhistogram.org.)
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+_EXACT = 32
+_PARTS = 16
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def bucket_of(duration: timedelta) -> int:
+    """Return the bucket of a duration; negative ones are counted as none."""
+    ms = max(0, duration // _MILLISECOND)
+    if ms < _EXACT:
+        return ms
+    shift = ms.bit_length() - 5
+    return _EXACT + (shift - 1) * _PARTS + (ms >> shift) - _PARTS
+
+
+def middle_of(bucket: int) -> float:
+    """Return the middle of a bucket, in milliseconds."""
+    if bucket < _EXACT:
+        return float(bucket)
+    shift, part = divmod(bucket - _EXACT, _PARTS)
+    return float((part + _PARTS << shift + 1) + (1 << shift))
+
+
+def counted(counts: tuple[int, ...], duration: timedelta) -> tuple[int, ...]:
+    """Return the counts with one more duration."""
+    bucket = bucket_of(duration)
+    if bucket >= len(counts):
+        counts = (*counts, *(0,) * (bucket + 1 - len(counts)))
+    return (*counts[:bucket], counts[bucket] + 1, *counts[bucket + 1 :])
+
+
+def percentile(counts: Sequence[int], share: float) -> float | None:
+    """Return the duration, in milliseconds, that `share` (0 to 1) of those counted do not exceed; None without any."""
+    total = sum(counts)
+    if not total:
+        return None
+    left = max(1, -int(-share * total // 1))
+    for bucket, count in enumerate(counts):
+        left -= count
+        if left <= 0:
+            return middle_of(bucket)
+    raise AssertionError("the share is at most 1")

@@ -1,0 +1,48 @@
+"""Run snapshots: what a run was in every fiftieth version, so that any version is a short fold away.
+
+Guarantees: a snapshot is exactly what `runcord.run.evolve` makes of the run's events up to its `version`. Reading
+without them gives the same answers, later.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from runcord.ledger.mapper import Codec
+from runcord.projecting.projection import Projection, Step, Table
+from runcord.run.state import Run
+from runcord_projections.run_history.projection import RUN_EVENTS
+
+SPACING = 50
+"""How many events lie between two snapshots."""
+
+_CODEC = Codec(Run)
+
+
+class Snapshot(NamedTuple):
+    """A run in one of its versions, as JSON."""
+
+    run_id: str
+    version: int
+    position: int
+    state: bytes
+
+
+class RunSnapshots(Projection[Snapshot]):
+    """Snapshots of all runs with long histories."""
+
+    name = "run_snapshots"
+    reads = RUN_EVENTS
+    table = Table("run_snapshots", Snapshot, key=("run_id", "version"))
+
+    def keys(self, step: Step) -> Iterable[tuple[str, int]]:
+        """A snapshot is its version's own."""
+        version = step.recorded.version
+        return () if version % SPACING or step.after is None else ((step.recorded.stream_id, version),)
+
+    def evolve(self, row: Snapshot | None, key: tuple[str, int], step: Step) -> Snapshot | None:
+        """Return the snapshot."""
+        assert step.after is not None
+        return Snapshot(*key, step.recorded.position, _CODEC.encode(step.after))
+
+
+PROJECTION = RunSnapshots()

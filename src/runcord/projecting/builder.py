@@ -1,0 +1,99 @@
+"""The builder: a process that brings generations up to date that are far behind.
+
+Folding takes all of a processor, and Python has one for each process: a server that built projections itself would
+answer late. What is killed at any moment is taken up again where it stood.
+
+`python -m runcord.projecting.builder` reads one line of JSON (`dsn`, `project_id`) and ends with its input: it never
+outlives who started it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from typing import IO
+
+import psycopg
+import structlog
+
+from runcord import clock, faults
+from runcord.projecting.projector import CLOSE, Projector
+from runcord.projecting.registry import projections
+
+log = structlog.get_logger(__name__)
+
+NICENESS = 5
+"""Builders leave the processor to whoever serves requests."""
+
+_PATIENCE_SECS = 5.0
+_PAUSE_SECS = 0.1
+
+
+class Builder:
+    """Runs one building process at a time, for one project after the other."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def build(self, project_id: str) -> None:
+        """Start building what is far behind in a project, unless something is being built."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.close()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "runcord.projecting.builder"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"dsn": self._dsn, "project_id": project_id}).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def close(self) -> None:
+        """End the process, wherever it stands."""
+        if self._process is not None:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+def build(projector: Projector, project_id: str) -> None:
+    """Move the generations of a project on until all are close to the ledger's end, or somebody else does it."""
+    pause = threading.Event()
+    deadline = clock.monotonic() + _PATIENCE_SECS
+    while clock.monotonic() < deadline:
+        progress = projector.advance(project_id)
+        if progress.position:
+            deadline = clock.monotonic() + _PATIENCE_SECS
+            if progress.behind <= CLOSE:
+                return
+        elif not progress.behind:
+            return
+        else:
+            pause.wait(_PAUSE_SECS)
+
+
+def main() -> None:
+    """Build what the input says."""
+    given = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
+    os.nice(NICENESS)
+    faults.arm_from_environment()
+    projector = Projector(given["dsn"], projections())
+    try:
+        build(projector, given["project_id"])
+    except psycopg.Error as error:
+        log.warning("builder_ends", project_id=given["project_id"], error=str(error).strip())
+    finally:
+        projector.close()
+
+
+def _end_with(stream: IO[bytes]) -> None:
+    stream.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""The projector: moves the generations of projections along the ledgers, a batch at a time.
+
+Rows and positions are written in one transaction, so each event counts exactly once, whatever is killed when. Any
+number of processes may do this at once: a generation that another one is moving on is left alone. Generations that
+stand at the same position go on together, so that their events are read and folded into runs once.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import structlog
+
+from runcord.faults import fault_point
+from runcord.ledger.database import connect_writer
+from runcord.projecting import generations as g
+from runcord.projecting.folding import Poisoned, fold
+from runcord.projecting.generations import Generation
+from runcord.projecting.projection import Projection, Step
+from runcord.projecting.steps import Runs
+from runcord.sql import load
+
+log = structlog.get_logger(__name__)
+
+SQL = load("runcord.sql", "queries/projections.sql")
+
+BATCH_EVENTS = 5_000
+BATCH_BYTES = 16_000_000
+"""A batch ends where its events have this many bytes."""
+
+CLOSE = 500
+"""A generation that is so many events behind is as good as up to date: it may become ready."""
+
+_PROJECTS_KEPT = 8
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one step of a projector came to."""
+
+    position: int
+    """Up to where it has moved generations on; 0 if it has moved none."""
+    behind: int
+    """How many events those have still to take that were furthest behind."""
+
+
+class Projector:
+    """Moves generations on, over one connection. Belongs to one thread."""
+
+    def __init__(self, dsn: str, projections: Mapping[str, Projection[Any]]) -> None:
+        self._dsn = dsn
+        self._projections = projections
+        self._conn: psycopg.Connection[Any] | None = None
+        self._runs: dict[str, list[Runs]] = {}
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None
+
+    def advance(self, project_id: str, *, most_behind: int | None = None, limit: int = BATCH_EVENTS) -> Progress:
+        """Move those generations of a project on that are furthest behind, by one batch.
+
+        `most_behind` leaves generations alone that are further behind than that: they are somebody else's work.
+
+        Raises:
+            psycopg.Error: the database is away or refused; nothing was written.
+        """
+        conn = self._connection()
+        try:
+            with conn.transaction():
+                return self._advance(conn, project_id, most_behind, limit)
+        except BaseException:
+            self._runs.pop(project_id, None)
+            if conn.closed:
+                self._conn = None
+            raise
+
+    def _advance(self, conn: psycopg.Connection[Any], project_id: str, most_behind: int | None, limit: int) -> Progress:
+        head = _head(conn, project_id)
+        group, until, behind = self._next_group(conn, project_id, head, most_behind, limit)
+        if not group:
+            return Progress(0, behind)
+        after = group[0].position
+        params = {"project_id": project_id, "after": after, "until": until, "limit": limit, "bytes": BATCH_BYTES}
+        rows = conn.execute(SQL["events_page"], params, binary=True).fetchall()
+        until = rows[-1][2]
+        steps = self._runs_at(project_id, after).follow(conn, project_id, rows, until)
+        skips = g.load_skips(conn, project_id)
+        moved = [one for one in group if self._fold(conn, project_id, one, steps, skips.get(one.name, ()))]
+        g.move(conn, project_id, moved, until)
+        close = [one for one in moved if one.status == "building" and until + CLOSE >= head]
+        g.make_ready(conn, project_id, close)
+        for one in close:
+            if one.switches and g.switch(conn, project_id, one):
+                log.info("projection_switched", project_id=project_id, projection=one.name, generation=one.number)
+        fault_point("projector.before_commit")
+        return Progress(until, head - until)
+
+    def _next_group(
+        self, conn: psycopg.Connection[Any], project_id: str, head: int, most_behind: int | None, limit: int
+    ) -> tuple[list[Generation], int, int]:
+        """Lock the generations that are to move now; return them, up to where, and how far the last one is behind."""
+        moving = [
+            one
+            for one in self._known(conn, project_id)
+            if one.moves and one.position < head and (most_behind is None or head - one.position <= most_behind)
+        ]
+        if not moving:
+            return [], head, 0
+        after = min(one.position for one in moving)
+        ahead = [one.position for one in moving if one.position > after]
+        group = g.lock(conn, project_id, [one for one in moving if one.position == after])
+        return group, min([after + limit, head, *ahead]), head - after
+
+    def _known(self, conn: psycopg.Connection[Any], project_id: str) -> list[Generation]:
+        """Return the generations of the projections that this process knows, having begun those that are missing."""
+        found = g.load_generations(conn, project_id)
+        if self._projections.keys() - {one.name for one in found}:
+            g.begin(conn, project_id, self._projections.values())
+            found = g.load_generations(conn, project_id)
+        newest: dict[str, int] = {}
+        for one in found:
+            newest[one.name] = max(one.version, newest.get(one.name, 0))
+        outdated = [p for p in self._projections.values() if p.version > newest[p.name]]
+        for projection in outdated:
+            g.build(conn, project_id, projection, switches=True)
+        if outdated:
+            found = g.load_generations(conn, project_id)
+        return [one for one in found if one.name in self._projections]
+
+    def _fold(
+        self,
+        conn: psycopg.Connection[Any],
+        project_id: str,
+        generation: Generation,
+        steps: Sequence[Step],
+        skips: Collection[int],
+    ) -> bool:
+        """Fold the steps into a generation; if it cannot take one, those before it, and return False."""
+        projection = self._projections[generation.name]
+        try:
+            with conn.transaction():
+                fold(conn, projection, project_id, generation.number, steps, skips)
+            return True
+        except Poisoned as poison:
+            good = [step for step in steps if step.recorded.position < poison.position]
+            fold(conn, projection, project_id, generation.number, good, skips)
+            g.park(conn, project_id, generation, poison.position, poison.reason)
+            log.error(
+                "projection_parked",
+                project_id=project_id,
+                projection=generation.name,
+                generation=generation.number,
+                position=poison.position,
+                reason=poison.reason,
+            )
+            return False
+
+    def _runs_at(self, project_id: str, position: int) -> Runs:
+        """Return the runs as they were at a position, as far as this process remembers them."""
+        known = self._runs.setdefault(project_id, [])
+        runs = next((one for one in known if one.position == position), None)
+        if runs is None:
+            runs = Runs(position)
+            known[:] = [runs, *known[:1]]  # the live generations, and those that are being built
+        if len(self._runs) > _PROJECTS_KEPT:
+            del self._runs[next(one for one in self._runs if one != project_id)]
+        return runs
+
+    def _connection(self) -> psycopg.Connection[Any]:
+        if self._conn is None or self._conn.closed:
+            self._conn = connect_writer(self._dsn)
+            self._conn.autocommit = True
+            self._runs.clear()
+        return self._conn
+
+
+def _head(conn: psycopg.Connection[Any], project_id: str) -> int:
+    row = conn.execute(SQL["head_position"], {"project_id": project_id}).fetchone()
+    return 0 if row is None else row[0]

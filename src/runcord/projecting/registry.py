@@ -1,0 +1,34 @@
+"""Which projections there are: those that installed packages bring, Runcord's own among them."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any
+
+from runcord.errors import ConfigurationError
+from runcord.projecting.projection import Projection
+
+GROUP = "runcord.projections"
+
+
+@cache
+def projections() -> Mapping[str, Projection[Any]]:
+    """Return all projections by name, in the order of their names.
+
+    Raises:
+        ConfigurationError: an entry point cannot be loaded, is no projection, or two have one name.
+    """
+    found: dict[str, Projection[Any]] = {}
+    for entry in entry_points(group=GROUP):
+        try:
+            projection = entry.load()
+        except Exception as error:
+            raise ConfigurationError(f"the projection {entry.value!r} cannot be loaded: {error}") from error
+        if not isinstance(projection, Projection):
+            raise ConfigurationError(f"{entry.value!r} is no projection: an entry point names an instance of one")
+        known: Projection[Any] = projection
+        if known.name != entry.name or known.name in found:
+            raise ConfigurationError(f"{entry.value!r}: a projection has one entry point, by its own name")
+        found[known.name] = known
+    return MappingProxyType(dict(sorted(found.items())))

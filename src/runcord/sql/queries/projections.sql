@@ -1,0 +1,133 @@
+-- events_page --
+-- The events of the ledger after a position and up to another, in order: as many as have some bytes together, at least
+-- one, at most `limit`.
+select stream_id, version, position, recorded_at, event_id, type, data, metadata
+from (
+    select e.*, sum(octet_length(e.data)) over (order by e.position rows unbounded preceding)
+        - octet_length(e.data) as bytes_before
+    from events e
+    where e.project_id = %(project_id)s and e.position > %(after)s and e.position <= %(until)s
+    order by e.position
+    limit %(limit)s
+) page
+where bytes_before < %(bytes)s
+order by position;
+
+-- events_before --
+-- All events of some streams up to a position, stream by stream, in order.
+select e.stream_id, e.version, e.position, e.recorded_at, e.event_id, e.type, e.data, e.metadata
+from unnest(%(stream_ids)s::text[]) as wanted (stream_id)
+cross join lateral (
+    select s.*
+    from events s
+    where s.project_id = %(project_id)s and s.stream_id = wanted.stream_id and s.position <= %(position)s
+    order by s.version
+) as e;
+
+-- generations --
+-- All generations of a project's projections.
+select name, generation, version, status, position, target, switches, created_at, moved_at, parked_at, error
+from projections
+where project_id = %(project_id)s
+order by name, generation;
+
+-- begin --
+-- A first generation of projections that the project does not have yet.
+insert into projections (project_id, name, generation, version, status)
+select %(project_id)s, u.name, 1, u.version, 'live'
+from unnest(%(names)s::text[], %(versions)s::bigint[]) as u (name, version)
+on conflict do nothing;
+
+-- build --
+-- A further generation, to be built from the first event on, unless one of that version is being built.
+insert into projections (project_id, name, generation, version, status, switches, target)
+select %(project_id)s, %(name)s, max(p.generation) + 1, %(version)s, 'building', %(switches)s,
+    (select h.position from ledger_heads h where h.project_id = %(project_id)s)
+from projections p
+where p.project_id = %(project_id)s and p.name = %(name)s
+having not bool_or(p.status in ('building', 'ready') and p.version >= %(version)s)
+on conflict do nothing
+returning generation;
+
+-- lock --
+-- Locks generations to move them on; those that another process is moving on are left out.
+select name, generation, position
+from projections
+where project_id = %(project_id)s
+    and (name, generation) in (select * from unnest(%(names)s::text[], %(generations)s::integer[]))
+for update skip locked;
+
+-- move --
+-- Generations have reached a position.
+update projections
+set position = %(position)s, moved_at = clock_timestamp()
+where project_id = %(project_id)s
+    and (name, generation) in (select * from unnest(%(names)s::text[], %(generations)s::integer[]));
+
+-- park --
+-- A generation cannot take an event: it stays before it.
+update projections
+set position = %(position)s, parked_at = %(parked_at)s, error = %(error)s, moved_at = clock_timestamp()
+where project_id = %(project_id)s and name = %(name)s and generation = %(generation)s;
+
+-- unpark --
+-- The parked generations of a projection may try again.
+update projections
+set parked_at = null, error = null
+where project_id = %(project_id)s and name = %(name)s and parked_at is not null;
+
+-- unpark_old --
+-- Generations that have been parked for a while may try again, in all projects: their code may have been mended.
+update projections
+set parked_at = null, error = null
+where parked_at is not null and moved_at < clock_timestamp() - make_interval(secs => %(age_secs)s);
+
+-- head_position --
+-- How far a ledger has got.
+select position
+from ledger_heads
+where project_id = %(project_id)s;
+
+-- make_ready --
+-- Generations that have caught up may be read, or take over.
+update projections
+set status = 'ready'
+where project_id = %(project_id)s and status = 'building'
+    and (name, generation) in (select * from unnest(%(names)s::text[], %(generations)s::integer[]));
+
+-- retire --
+-- The generation that was read gives way.
+update projections
+set status = 'retired'
+where project_id = %(project_id)s and name = %(name)s and status = 'live';
+
+-- enliven --
+-- A generation is the one that is read from here on.
+update projections
+set status = 'live', switches = false, target = null
+where project_id = %(project_id)s and name = %(name)s and generation = %(generation)s and status = 'ready'
+returning generation;
+
+-- live_position --
+-- How far the generations that are read have got, the one that is furthest behind; none where one is missing.
+select min(position), count(*), max(parked_at)
+from projections
+where project_id = %(project_id)s and name = any (%(names)s::text[]) and status = 'live';
+
+-- behind --
+-- In which projects a generation is behind the ledger and has not moved for a moment, or a projection has none; and
+-- how far at the most.
+select h.project_id, max(h.position - coalesce(p.position, 0))
+from ledger_heads h
+cross join unnest(%(names)s::text[]) as known (name)
+left join projections p on p.project_id = h.project_id and p.name = known.name and p.status <> 'retired'
+where h.position > coalesce(p.position, 0) and p.parked_at is null
+    and (p.moved_at is null or p.moved_at < clock_timestamp() - make_interval(secs => %(idle_secs)s))
+group by h.project_id
+limit %(limit)s;
+
+-- skips --
+-- Which events the projections of a project pass over.
+select projection_id, version, state
+from projection_skips
+where project_id = %(project_id)s;
