@@ -6,7 +6,7 @@ attempts that is not over has an entry without a position, which goes away if th
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
@@ -60,25 +60,31 @@ class DeadLetters(Projection[DeadLetter]):
         fails = isinstance(recorded.event, e.Retried | e.DeadLettered)
         return ((before.run_id, before.round),) if fails or before.attempt > 1 or before.status in _HELD else ()
 
-    def evolve(self, row: DeadLetter | None, key: tuple[str, int], step: Step) -> DeadLetter | None:
-        """Return the entry of the round after the event."""
-        before, recorded, _ = step
-        assert before is not None
-        event = recorded.event
-        match event:
-            case e.Retried():
-                return _failed(row, before, event.failed_attempt, event.error)
-            case e.DeadLettered():
-                row = _failed(row, before, event.failed_attempt, event.error)
-                return row._replace(position=recorded.position, dead_at=recorded.at)
-            case e.Replayed() if row is not None and row.position is not None:
-                return row._replace(replayed_as=event.new_run_id)
-            case e.ReplayStaged() | e.DeadLetterReplayed() if row is not None and row.left_position is None:
-                return row._replace(left_position=recorded.position)
-            case _ if isinstance(event, _ENDINGS) and row is not None and row.position is None:
-                return None
-            case _:
-                return row
+    def evolve(self, row: DeadLetter | None, key: tuple[str, int], steps: Sequence[Step]) -> DeadLetter | None:
+        """Return the entry of the round after its events."""
+        for step in steps:
+            row = _after(row, step)
+        return row
+
+
+def _after(row: DeadLetter | None, step: Step) -> DeadLetter | None:
+    before, recorded, _ = step
+    assert before is not None
+    event = recorded.event
+    match event:
+        case e.Retried():
+            return _failed(row, before, event.failed_attempt, event.error)
+        case e.DeadLettered():
+            row = _failed(row, before, event.failed_attempt, event.error)
+            return row._replace(position=recorded.position, dead_at=recorded.at)
+        case e.Replayed() if row is not None and row.position is not None:
+            return row._replace(replayed_as=event.new_run_id)
+        case e.ReplayStaged() | e.DeadLetterReplayed() if row is not None and row.left_position is None:
+            return row._replace(left_position=recorded.position)
+        case _ if isinstance(event, _ENDINGS) and row is not None and row.position is None:
+            return None
+        case _:
+            return row
 
 
 def fingerprint(error: Failure) -> str:

@@ -30,12 +30,12 @@ def middle_of(bucket: int) -> float:
     return float((part + _PARTS << shift + 1) + (1 << shift))
 
 
-def counted(counts: tuple[int, ...], duration: timedelta) -> tuple[int, ...]:
-    """Return the counts with one more duration."""
+def count(counts: list[int], duration: timedelta) -> None:
+    """Add one duration to the counts."""
     bucket = bucket_of(duration)
     if bucket >= len(counts):
-        counts = (*counts, *(0,) * (bucket + 1 - len(counts)))
-    return (*counts[:bucket], counts[bucket] + 1, *counts[bucket + 1 :])
+        counts.extend([0] * (bucket + 1 - len(counts)))
+    counts[bucket] += 1
 
 
 def percentile(counts: Sequence[int], share: float) -> float | None:

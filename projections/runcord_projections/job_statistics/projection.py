@@ -5,16 +5,30 @@ hour, may wait for a worker into the next and end in a third. The sum over hours
 twice. Percentiles of any stretch of hours follow from the sums of the counts (`durations`).
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from runcord.projecting.projection import Projection, Step, Table
 from runcord.run import events as e
-from runcord_projections.job_statistics.durations import counted
+from runcord_projections.job_statistics.durations import count
 
-_FAILURES = (e.Failed, e.TimedOut, e.Crashed, e.SystemFailed, e.DeadLettered)
-_ENDINGS = (e.Completed, *_FAILURES, e.Canceled, e.Expired)
+_COUNTED_AS = {
+    e.Triggered: "triggered",
+    e.Attempted: "attempts",
+    e.Completed: "completed",
+    e.Failed: "failed",
+    e.TimedOut: "failed",
+    e.Crashed: "failed",
+    e.SystemFailed: "failed",
+    e.DeadLettered: "failed",
+    e.Canceled: "canceled",
+    e.Expired: "expired",
+    e.Dequeued: "",
+    e.UsageRecorded: "",
+}
+_WORK_ENDS = frozenset((e.Completed, e.Failed, e.TimedOut, e.Crashed, e.SystemFailed, e.DeadLettered, e.Canceled))
 
 
 class JobHour(NamedTuple):
@@ -42,7 +56,7 @@ class JobStatistics(Projection[JobHour]):
     """Counts, durations and cost by job and hour."""
 
     name = "job_statistics"
-    reads = frozenset((e.Triggered, e.Dequeued, e.Attempted, e.UsageRecorded, *_ENDINGS))
+    reads = frozenset(_COUNTED_AS)
     table = Table("job_statistics", JobHour, key=("job_id", "hour"))
 
     def keys(self, step: Step) -> Iterable[tuple[str, datetime]]:
@@ -51,38 +65,25 @@ class JobStatistics(Projection[JobHour]):
             return ()
         return ((step.after.job_id, step.recorded.at.replace(minute=0, second=0, microsecond=0)),)
 
-    def evolve(self, row: JobHour | None, key: tuple[str, datetime], step: Step) -> JobHour:
-        """Return the counts with what the event adds."""
-        before, recorded, after = step
+    def evolve(self, row: JobHour | None, key: tuple[str, datetime], steps: Sequence[Step]) -> JobHour:
+        """Return the counts with what the events add."""
         hour = JobHour(*key) if row is None else row
-        assert after is not None
-        match recorded.event:
-            case e.Triggered():
-                return hour._replace(triggered=hour.triggered + (before is None))
-            case e.Dequeued():
+        counts: Counter[str] = Counter()
+        work, wait = list(hour.work_counts), list(hour.wait_counts)
+        for before, recorded, _ in steps:
+            event = recorded.event
+            counts[_COUNTED_AS[event.__class__]] += 1
+            if event.__class__ is e.UsageRecorded:
+                counts["cost_microusd"] += event.cost_microusd
+                counts["tokens"] += event.total_tokens
+            elif event.__class__ is e.Dequeued:
                 assert before is not None
-                return hour._replace(wait_counts=counted(hour.wait_counts, recorded.at - before.due_at))
-            case e.Attempted():
-                return hour._replace(attempts=hour.attempts + 1)
-            case e.UsageRecorded() as usage:
-                cost = hour.cost_microusd + usage.cost_microusd
-                return hour._replace(cost_microusd=cost, tokens=hour.tokens + usage.total_tokens)
-            case e.Canceled():
-                return _worked(hour._replace(canceled=hour.canceled + 1), step)
-            case e.Expired():
-                return hour._replace(expired=hour.expired + 1)
-            case e.Completed():
-                return _worked(hour._replace(completed=hour.completed + 1), step)
-            case _:
-                return _worked(hour._replace(failed=hour.failed + 1), step)
-
-
-def _worked(hour: JobHour, step: Step) -> JobHour:
-    """Return the counts with the time for which the attempt worked that has just ended, if one has."""
-    before = step.before
-    if before is None or before.started_at is None:
-        return hour
-    return hour._replace(work_counts=counted(hour.work_counts, step.recorded.at - before.started_at))
+                count(wait, recorded.at - before.due_at)
+            elif event.__class__ in _WORK_ENDS and before is not None and before.started_at is not None:
+                count(work, recorded.at - before.started_at)
+        del counts[""]
+        sums = {name: getattr(hour, name) + added for name, added in counts.items()}
+        return hour._replace(**sums, work_counts=tuple(work), wait_counts=tuple(wait))
 
 
 PROJECTION = JobStatistics()

@@ -5,7 +5,7 @@ to itself for each time it was queued again; an edge is at the position at which
 the graph as of a position is its edges up to there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from runcord.projecting.projection import Projection, Step, Table
@@ -50,7 +50,7 @@ class Lineage(Projection[Edge]):
             case _:
                 return ()
 
-    def evolve(self, row: Edge | None, key: Edge, step: Step) -> Edge:
+    def evolve(self, row: Edge | None, key: Edge, steps: Sequence[Step]) -> Edge:
         """Return the edge."""
         return key
 

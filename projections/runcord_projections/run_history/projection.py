@@ -5,7 +5,7 @@ It is what lists of the past are found by. Guarantees: `statuses[i]` held from `
 changes are not kept, and `positions[0]` is later than `created_position`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast, get_args
 
 from runcord.projecting.projection import Projection, Step, Table
@@ -26,8 +26,6 @@ class Life(NamedTuple):
     created_position: int
     finished_position: int | None
     """Where it came to rest; none while it is open. A dead letter is at rest, too."""
-    final_status: str | None
-    """The status in which it rests."""
     span: int | None
     """Of how many binary digits the length of its life is, for runs at rest: what was open at a position is found by
     looking no further back than the longest life of each span."""
@@ -52,18 +50,21 @@ class RunHistory(Projection[Life]):
             return ()
         return (recorded.stream_id,)
 
-    def evolve(self, row: Life | None, key: str, step: Step) -> Life:
-        """Return the run's statuses with one more."""
-        assert step.after is not None
-        status, position = step.after.status, step.recorded.position
-        if row is None:
-            return Life(key, position, None, None, None, False, (status,), (position,))
-        statuses, positions = (*row.statuses, status)[-KEPT:], (*row.positions, position)[-KEPT:]
-        was_dead_letter = row.was_dead_letter or row.statuses[-1] == Status.DEAD_LETTER
-        if status not in FINISHED:
-            return Life(key, row.created_position, None, None, None, was_dead_letter, statuses, positions)
-        span = (position - row.created_position).bit_length()
-        return Life(key, row.created_position, position, status, span, was_dead_letter, statuses, positions)
+    def evolve(self, row: Life | None, key: str, steps: Sequence[Step]) -> Life:
+        """Return the run's statuses with those that came."""
+        statuses = tuple([after.status.value for _, _, after in steps if after is not None])
+        positions = tuple([recorded.position for _, recorded, _ in steps])
+        created, was_dead_letter = positions[0], False
+        if row is not None:
+            created, was_dead_letter = row.created_position, row.was_dead_letter
+            statuses, positions = row.statuses + statuses, row.positions + positions
+        was_dead_letter = was_dead_letter or Status.DEAD_LETTER in statuses[:-1]
+        if len(statuses) > KEPT:
+            statuses, positions = statuses[-KEPT:], positions[-KEPT:]
+        if statuses[-1] not in FINISHED:
+            return Life(key, created, None, None, was_dead_letter, statuses, positions)
+        span = (positions[-1] - created).bit_length()
+        return Life(key, created, positions[-1], span, was_dead_letter, statuses, positions)
 
 
 PROJECTION = RunHistory()

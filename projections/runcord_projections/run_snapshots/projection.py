@@ -4,7 +4,7 @@ Guarantees: a snapshot is exactly what `runcord.run.evolve` makes of the run's e
 without them gives the same answers, later.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from runcord.ledger.mapper import Codec
@@ -39,10 +39,11 @@ class RunSnapshots(Projection[Snapshot]):
         version = step.recorded.version
         return () if version % SPACING or step.after is None else ((step.recorded.stream_id, version),)
 
-    def evolve(self, row: Snapshot | None, key: tuple[str, int], step: Step) -> Snapshot | None:
+    def evolve(self, row: Snapshot | None, key: tuple[str, int], steps: Sequence[Step]) -> Snapshot:
         """Return the snapshot."""
-        assert step.after is not None
-        return Snapshot(*key, step.recorded.position, _CODEC.encode(step.after))
+        _, recorded, after = steps[0]
+        assert after is not None
+        return Snapshot(*key, recorded.position, _CODEC.encode(after))
 
 
 PROJECTION = RunSnapshots()

@@ -5,7 +5,7 @@ added later counts from then on, one whose value is changed no longer counts; fo
 area of the ledger in which its counts changed, from which the counts at every position follow.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from runcord.projecting.projection import Projection, Step, Table
@@ -76,31 +76,33 @@ class TagIndex(Projection[TagCounts]):
     reads = frozenset((*STATUS_EVENTS, e.Tagged))
     table = Table("tag_index", TagCounts, key=("tag_key", "tag_value", "area"), latest="area")
 
-    def keys(self, step: Step) -> Iterable[Tag]:
+    def keys(self, step: Step) -> Iterable[tuple[str, str, int]]:
         """Concerned are the tags that a run gains or loses, and all it has when its status changes."""
-        before, _, after = step
-        if after is None:
-            return ()
+        before, recorded, after = step
         had = before.tags if before is not None else None
-        if before is None or before.status is not after.status:
-            tags = after.tags
-            if had is None or had is tags or had == tags:
-                return () if tags is None else tags.items()
-            return {**dict.fromkeys(had.items()), **dict.fromkeys((tags or {}).items())}
-        if had is after.tags:
+        has = after.tags if after is not None else None
+        if not (had or has) or after is None:
             return ()
-        old, new = set((had or {}).items()), set((after.tags or {}).items())
-        return sorted(old ^ new)
+        area = recorded.position >> AREA_BITS
+        if had is has:
+            if before is not None and before.status is after.status:
+                return ()
+            return [(key, value, area) for key, value in (has or {}).items()]
+        old, new = dict.fromkeys((had or {}).items()), dict.fromkeys((has or {}).items())
+        if before is not None and before.status is after.status:
+            return [(*tag, area) for tag in (old | new) if (tag in old) != (tag in new)]
+        return [(*tag, area) for tag in (old | new)]
 
-    def evolve(self, row: TagCounts | None, key: Tag, step: Step) -> TagCounts:
-        """Return the counts after one run has moved."""
-        position = step.recorded.position
-        area = position >> AREA_BITS
-        move = _place(step.before, key) << 4 | _place(step.after, key)
-        if row is not None and row.area == area:
-            return TagCounts(*key, area, row.counts, (*row.positions, position), (*row.moves, move))
-        counts = (0,) * len(STATUSES) if row is None else row.counts_at(position)
-        return TagCounts(*key, area, counts, (position,), (move,))
+    def evolve(self, row: TagCounts | None, key: tuple[str, str, int], steps: Sequence[Step]) -> TagCounts:
+        """Return the counts after runs have moved."""
+        tag, area = key[:2], key[2]
+        positions = tuple([step.recorded.position for step in steps])
+        moves = tuple([_place(step.before, tag) << 4 | _place(step.after, tag) for step in steps])
+        if row is None:
+            return TagCounts(*key, (0,) * len(STATUSES), positions, moves)
+        if row.area != area:
+            return TagCounts(*key, row.counts_at(positions[0]), positions, moves)
+        return TagCounts(*key, row.counts, row.positions + positions, row.moves + moves)
 
 
 def _place(run: Run | None, tag: Tag) -> int:

@@ -35,7 +35,7 @@ class Codec(Generic[T]):
     """
 
     def __init__(self, cls: type[T]) -> None:
-        self._adapter = TypeAdapter(cls)
+        self._validate = TypeAdapter(cls).validator.validate_json
 
     def encode(self, value: T) -> bytes:
         """Return compact JSON; equal values give equal bytes."""
@@ -47,7 +47,7 @@ class Codec(Generic[T]):
         Raises:
             ValueError: the bytes are not such a value.
         """
-        return self._adapter.validate_json(data)
+        return self._validate(data)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
-"""Folding: one projection's rows over one batch of steps."""
+"""Folding: one batch of steps into the rows of projections."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -18,80 +21,133 @@ class Poisoned(Exception):
         super().__init__(f"position {position}: {reason}")
 
 
-def fold(
-    conn: psycopg.Connection[Any],
-    projection: Projection[Any],
-    project_id: str,
-    generation: int,
-    steps: Sequence[Step],
-    skips: Collection[int] = (),
-) -> None:
-    """Bring the rows of a generation up to date with the steps that follow those it has seen.
+class Batch:
+    """Steps that follow each other, sorted by what happened in them, so that projections pass over the others."""
 
-    Nothing is committed here. The events at the positions `skips` are passed over.
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.steps = steps
+        self._by_type: dict[type, list[tuple[int, Step]]] = {}
+        for numbered in enumerate(steps):
+            kind = numbered[1].recorded.event.__class__
+            known = self._by_type.get(kind)
+            if known is None:
+                self._by_type[kind] = [numbered]
+            else:
+                known.append(numbered)
 
-    Raises:
-        Poisoned: the projection cannot take one of the events, or nobody can read it. Nothing was written.
-    """
-    params = {"project_id": project_id, "generation": generation}
-    concerned = _concerned(projection, steps, skips)
-    if not concerned:
-        return
-    table = projection.table
-    wanted = {key for key, _ in concerned}
-    if projection.rows_are_runs:
-        wanted -= {step.recorded.stream_id for _, step in concerned if step.before is None}
-    rows: dict[Any, Any] = {}
-    if wanted:
-        stored = conn.execute(table.load, {**params, **table.key_arrays(wanted)}, binary=True)
-        found = [table.row(*values) for values in stored]
-        rows = {table.key_of(row): row for row in found}
-    changed, removed = _evolve(projection, rows, concerned)
-    if removed:
-        conn.execute(table.remove, {**params, **table.key_arrays(removed)})
-    if changed:
-        conn.execute(table.save, {**params, **table.arrays(changed)})
+    def of(self, types: Collection[type]) -> Sequence[Step]:
+        """Return the steps in which something of these types happened, in their order, and those nobody can read."""
+        kinds = [kind for kind in self._by_type if kind in types or kind is Unreadable]
+        if len(kinds) == len(self._by_type):
+            return self.steps
+        found = [self._by_type[kind] for kind in kinds]
+        numbered = found[0] if len(found) == 1 else sorted(chain.from_iterable(found), key=itemgetter(0))
+        return [step for _, step in numbered]
+
+    def before(self, position: int) -> "Batch":
+        """Return the batch without what is at the position or follows it."""
+        return Batch([step for step in self.steps if step.recorded.position < position])
 
 
-def _concerned(projection: Projection[Any], steps: Sequence[Step], skips: Collection[int]) -> list[tuple[Any, Step]]:
-    """Return each key with each step that concerns it, in the order of the steps."""
-    reads, keys = projection.reads, projection.keys
-    concerned: list[tuple[Any, Step]] = []
-    for step in steps:
-        kind = step.recorded.event.__class__
-        if kind in reads:
-            if skips and step.recorded.position in skips:
-                continue
+@dataclass
+class Sheet:
+    """The rows of one generation that a batch concerns."""
+
+    projection: Projection[Any]
+    generation: int
+    concerned: dict[Any, list[Step]]
+    """The steps that concern each key."""
+    rows: dict[Any, Any] = field(default_factory=dict[Any, Any])
+    """By what they are looked up by."""
+
+    def load(self, conn: psycopg.Connection[Any], project_id: str) -> None:
+        """Read the rows that are there already."""
+        table = self.projection.table
+        wanted = {table.looked_up_by(key) for key in self.concerned}
+        if self.projection.rows_are_runs:
+            wanted -= {key for key, steps in self.concerned.items() if steps[0].before is None}
+        if wanted:
+            params = {"project_id": project_id, "generation": self.generation, **table.lookup_arrays(wanted)}
+            rows = [table.read(values) for values in conn.execute(table.load, params, binary=True)]
+            self.rows = {table.found_by(row): row for row in rows}
+
+    def fold(self) -> "Changes":
+        """Return what the steps make of the rows.
+
+        Raises:
+            Poisoned: the projection cannot take one of the events.
+        """
+        evolve, table = self.projection.evolve, self.projection.table
+        rows, stored = self.rows, set(self.rows)
+        changed: dict[Any, Any] = {}
+        for key, steps in self.concerned.items():
+            place = table.looked_up_by(key)
+            before = rows.get(place)
             try:
-                concerned.extend([(key, step) for key in keys(step)])
+                after = evolve(before, key, steps)
+            except Exception:
+                self._find_poison(before, key, steps)
+                raise
+            if after is before:
+                continue
+            if after is None:
+                changed.pop(key, None)
+                del rows[place]
+            else:
+                changed[key] = rows[place] = after
+        return Changes(self.projection, self.generation, changed.values(), stored - rows.keys())
+
+    def _find_poison(self, row: Any, key: Any, steps: Sequence[Step]) -> None:
+        """Raise Poisoned for the step that cannot be taken."""
+        for step in steps:
+            try:
+                row = self.projection.evolve(row, key, (step,))
             except Exception as error:
                 raise _poisoned(step, error) from error
-        elif kind is Unreadable and step.recorded.position not in skips:
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a batch makes of a generation."""
+
+    projection: Projection[Any]
+    generation: int
+    changed: Collection[Any]
+    removed: Collection[Any]
+
+    def save(self, conn: psycopg.Connection[Any], project_id: str) -> None:
+        """Write it."""
+        table = self.projection.table
+        params = {"project_id": project_id, "generation": self.generation}
+        if self.removed:
+            conn.execute(table.remove, {**params, **table.lookup_arrays(self.removed)})
+        if self.changed:
+            conn.execute(table.save, {**params, **table.arrays(self.changed)})
+
+
+def sheet(projection: Projection[Any], generation: int, batch: Batch, skips: Collection[int]) -> Sheet:
+    """Return which rows of a generation a batch concerns; the events at the positions `skips` are passed over.
+
+    Raises:
+        Poisoned: the projection cannot take one of the events, or nobody can read it.
+    """
+    keys = projection.keys
+    concerned: dict[Any, list[Step]] = {}
+    for step in batch.of(projection.reads):
+        if skips and step.recorded.position in skips:
+            continue
+        if step.recorded.event.__class__ is Unreadable:
             raise Poisoned(step.recorded.position, step.recorded.event.reason)
-    return concerned
-
-
-def _evolve(
-    projection: Projection[Any], rows: dict[Any, Any], concerned: Sequence[tuple[Any, Step]]
-) -> tuple[Collection[Any], Collection[Any]]:
-    """Fold, and return the rows to store and the keys of the rows to remove."""
-    evolve, identity = projection.evolve, projection.table.identity
-    stored = set(rows)
-    changed: dict[Any, Any] = {}
-    for key, step in concerned:
-        before = rows.get(key)
         try:
-            after = evolve(before, key, step)
+            for key in keys(step):
+                known = concerned.get(key)
+                if known is None:
+                    concerned[key] = [step]
+                else:
+                    known.append(step)
         except Exception as error:
             raise _poisoned(step, error) from error
-        if after is before:
-            continue
-        if after is None:
-            changed.pop(identity(before), None)
-            del rows[key]
-        else:
-            changed[identity(after)] = rows[key] = after
-    return changed.values(), stored - rows.keys()
+    return Sheet(projection, generation, concerned)
 
 
 def _poisoned(step: Step, error: Exception) -> Poisoned:

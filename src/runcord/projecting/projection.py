@@ -9,13 +9,25 @@ Other packages bring projections by the entry point group `runcord.projections`;
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
 from types import UnionType
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from psycopg import sql
 
@@ -55,11 +67,15 @@ class Projection(ABC, Generic[R]):
 
     @abstractmethod
     def keys(self, step: Step) -> Iterable[Any]:
-        """Return the keys of the rows that a step concerns: as `Table.key` says, one value or a tuple."""
+        """Return the keys of the rows that a step concerns: of each, what `Table.key` names, one value or a tuple."""
 
     @abstractmethod
-    def evolve(self, row: R | None, key: Any, step: Step) -> R | None:
-        """Return the row of a key after a step; None where there is none, or none any more. Pure."""
+    def evolve(self, row: R | None, key: Any, steps: Sequence[Step]) -> R | None:
+        """Return the row of a key after the steps that concern it, at least one, in their order. Pure.
+
+        `row` is None where there is none yet; None is returned where there is none any more. How steps are divided
+        among calls must make no difference.
+        """
 
 
 @dataclass(frozen=True)
@@ -75,8 +91,8 @@ class Table(Generic[R]):
     row: type[R]
     key: tuple[str, ...]
     latest: str | None = None
-    """The last column of the key, if a row of each of its values is kept and only the latest of them moves on. Such
-    a column is a part of the row, and not of what `keys` returns."""
+    """The last column of the key, where each of its values has a row that goes on from the one of the value before:
+    `evolve` is given the latest row there is of the other columns. It must never go back from step to step."""
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -84,19 +100,20 @@ class Table(Generic[R]):
         return tuple(get_type_hints(self.row))
 
     @cached_property
-    def identity(self) -> Callable[[R], Any]:
-        """Return what tells a row from the others of its generation."""
-        return attrgetter(*self.key)
+    def lookup(self) -> tuple[str, ...]:
+        """The columns by which rows are looked up: the key, without its `latest`."""
+        return tuple(column for column in self.key if column != self.latest)
 
     @cached_property
-    def key_of(self) -> Callable[[R], Any]:
-        """Return the key by which a row is looked up."""
+    def found_by(self) -> Callable[[R], Any]:
+        """Return what a row is looked up by: a value, or a tuple."""
         return attrgetter(*self.lookup)
 
-    @cached_property
-    def lookup(self) -> tuple[str, ...]:
-        """The columns by which rows are looked up: those that `keys` returns values of."""
-        return tuple(column for column in self.key if column != self.latest)
+    def looked_up_by(self, key: Any) -> Any:
+        """Return what the rows of a key are looked up by."""
+        if self.latest is None:
+            return key
+        return key[0] if len(key) == 2 else key[:-1]
 
     @cached_property
     def kinds(self) -> tuple["_Kind", ...]:
@@ -112,8 +129,12 @@ class Table(Generic[R]):
             for name, kind, values in zip(self.columns, self.kinds, by_column, strict=True)
         }
 
-    def key_arrays(self, keys: Iterable[Any]) -> dict[str, list[Any]]:
-        """Return keys as parameters of `load` and `remove`."""
+    def read(self, values: Sequence[Any]) -> R:
+        """Return a row as it was stored."""
+        return self.row(*[tuple(cast(list[Any], v)) if v.__class__ is list else v for v in values])
+
+    def lookup_arrays(self, keys: Iterable[Any]) -> dict[str, list[Any]]:
+        """Return what rows are looked up by as parameters of `load` and `remove`."""
         by_column = [list(keys)] if len(self.lookup) == 1 else list(zip(*keys, strict=True))
         kinds = dict(zip(self.columns, self.kinds, strict=True))
         return {name: kinds[name].array(values) for name, values in zip(self.lookup, by_column, strict=True)}

@@ -15,9 +15,9 @@ import structlog
 from runcord.faults import fault_point
 from runcord.ledger.database import connect_writer
 from runcord.projecting import generations as g
-from runcord.projecting.folding import Poisoned, fold
+from runcord.projecting.folding import Batch, Poisoned, Sheet, sheet
 from runcord.projecting.generations import Generation
-from runcord.projecting.projection import Projection, Step
+from runcord.projecting.projection import Projection
 from runcord.projecting.steps import Runs
 from runcord.sql import load
 
@@ -87,9 +87,8 @@ class Projector:
         params = {"project_id": project_id, "after": after, "until": until, "limit": limit, "bytes": BATCH_BYTES}
         rows = conn.execute(SQL["events_page"], params, binary=True).fetchall()
         until = rows[-1][2]
-        steps = self._runs_at(project_id, after).follow(conn, project_id, rows, until)
-        skips = g.load_skips(conn, project_id)
-        moved = [one for one in group if self._fold(conn, project_id, one, steps, skips.get(one.name, ()))]
+        batch = Batch(self._runs_at(project_id, after).follow(conn, project_id, rows, until))
+        moved = self._fold(conn, project_id, group, batch)
         g.move(conn, project_id, moved, until)
         close = [one for one in moved if one.status == "building" and until + CLOSE >= head]
         g.make_ready(conn, project_id, close)
@@ -132,32 +131,61 @@ class Projector:
         return [one for one in found if one.name in self._projections]
 
     def _fold(
+        self, conn: psycopg.Connection[Any], project_id: str, group: Sequence[Generation], batch: Batch
+    ) -> list[Generation]:
+        """Fold a batch into generations, and return those that could take all of it.
+
+        One that could not has taken what comes before the event that it cannot take, and is parked there.
+        """
+        skips = g.load_skips(conn, project_id)
+        sheets: list[tuple[Generation, Sheet]] = []
+        parked: list[tuple[Generation, Poisoned]] = []
+        for one in group:
+            try:
+                found = sheet(self._projections[one.name], one.number, batch, skips.get(one.name, ()))
+                found.load(conn, project_id)
+                sheets.append((one, found))
+            except Poisoned as poison:
+                parked.append((one, poison))
+        moved: list[Generation] = []
+        with conn.pipeline():  # the database writes the rows of one while those of the next are folded
+            for one, found in sheets:
+                try:
+                    found.fold().save(conn, project_id)
+                    moved.append(one)
+                except Poisoned as poison:
+                    parked.append((one, poison))
+        for one, poison in parked:
+            self._park(conn, project_id, one, batch.before(poison.position), skips.get(one.name, ()), poison)
+        return moved
+
+    def _park(
         self,
         conn: psycopg.Connection[Any],
         project_id: str,
         generation: Generation,
-        steps: Sequence[Step],
+        batch: Batch,
         skips: Collection[int],
-    ) -> bool:
-        """Fold the steps into a generation; if it cannot take one, those before it, and return False."""
-        projection = self._projections[generation.name]
+        poison: Poisoned,
+    ) -> None:
+        """Have a generation take what comes before an event that it cannot take, and stay there."""
         try:
-            with conn.transaction():
-                fold(conn, projection, project_id, generation.number, steps, skips)
-            return True
-        except Poisoned as poison:
-            good = [step for step in steps if step.recorded.position < poison.position]
-            fold(conn, projection, project_id, generation.number, good, skips)
-            g.park(conn, project_id, generation, poison.position, poison.reason)
-            log.error(
-                "projection_parked",
-                project_id=project_id,
-                projection=generation.name,
-                generation=generation.number,
-                position=poison.position,
-                reason=poison.reason,
-            )
-            return False
+            found = sheet(self._projections[generation.name], generation.number, batch, skips)
+            found.load(conn, project_id)
+            found.fold().save(conn, project_id)
+        except Poisoned as earlier:
+            batch = batch.before(earlier.position)
+            return self._park(conn, project_id, generation, batch, skips, earlier)
+        g.park(conn, project_id, generation, poison.position, poison.reason)
+        log.error(
+            "projection_parked",
+            project_id=project_id,
+            projection=generation.name,
+            generation=generation.number,
+            position=poison.position,
+            reason=poison.reason,
+        )
+        return None
 
     def _runs_at(self, project_id: str, position: int) -> Runs:
         """Return the runs as they were at a position, as far as this process remembers them."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from runcord.errors import ConfigurationError
 from runcord.projecting.projection import Projection
@@ -27,8 +27,7 @@ def projections() -> Mapping[str, Projection[Any]]:
             raise ConfigurationError(f"the projection {entry.value!r} cannot be loaded: {error}") from error
         if not isinstance(projection, Projection):
             raise ConfigurationError(f"{entry.value!r} is no projection: an entry point names an instance of one")
-        known: Projection[Any] = projection
-        if known.name != entry.name or known.name in found:
+        if entry.name in found or cast(Projection[Any], projection).name != entry.name:
             raise ConfigurationError(f"{entry.value!r}: a projection has one entry point, by its own name")
-        found[known.name] = known
+        found[entry.name] = cast(Projection[Any], projection)
     return MappingProxyType(dict(sorted(found.items())))

@@ -354,7 +354,6 @@ create table run_history (
     run_id text collate "C" not null,
     created_position bigint not null,
     finished_position bigint,
-    final_status text collate "C",
     span bigint,
     was_dead_letter boolean not null,
     statuses text[] not null,
@@ -365,8 +364,6 @@ create index run_history_open on run_history (project_id, generation, created_po
     where finished_position is null;
 create index run_history_span on run_history (project_id, generation, span, created_position desc)
     where span is not null;
-create index run_history_final on run_history (project_id, generation, final_status, created_position desc)
-    where final_status is not null;
 create index run_history_dead on run_history (project_id, generation, created_position desc)
     where was_dead_letter;
 
