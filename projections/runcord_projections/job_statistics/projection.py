@@ -7,12 +7,14 @@ twice. Percentiles of any stretch of hours follow from the sums of the counts (`
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from runcord.projecting.projection import Projection, Step, Table
 from runcord.run import events as e
 from runcord_projections.job_statistics.durations import count
+
+_HOUR = timedelta(hours=1)
 
 _COUNTED_AS = {
     e.Triggered: "triggered",
@@ -59,11 +61,20 @@ class JobStatistics(Projection[JobHour]):
     reads = frozenset(_COUNTED_AS)
     table = Table("job_statistics", JobHour, key=("job_id", "hour"))
 
+    def __init__(self) -> None:
+        self._hour = datetime.min.replace(tzinfo=UTC)
+
     def keys(self, step: Step) -> Iterable[tuple[str, datetime]]:
         """The run's job, in the hour of the event."""
         if step.after is None:
             return ()
-        return ((step.after.job_id, step.recorded.at.replace(minute=0, second=0, microsecond=0)),)
+        return ((step.after.job_id, self._hour_of(step.recorded.at)),)
+
+    def _hour_of(self, at: datetime) -> datetime:
+        """Return when the hour of a time began. Times come in order, so that it is nearly always the last one."""
+        if not self._hour <= at < self._hour + _HOUR:
+            self._hour = at.replace(minute=0, second=0, microsecond=0)
+        return self._hour
 
     def evolve(self, row: JobHour | None, key: tuple[str, datetime], steps: Sequence[Step]) -> JobHour:
         """Return the counts with what the events add."""

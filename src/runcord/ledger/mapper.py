@@ -176,12 +176,5 @@ def _stem(name: str) -> str:
 def recorded(row: tuple[Any, ...]) -> Recorded[Any]:
     """Return the envelope for a row of the named statements `…_events`."""
     stream_id, version, position, at, event_id, type_name, data, metadata = row
-    return Recorded(
-        stream_id=stream_id,
-        version=version,
-        position=position,
-        at=at,
-        event_id=event_id,
-        metadata=orjson.loads(metadata),
-        event=decode(type_name, data),
-    )
+    # By their places: this is done for every event that is read.
+    return Recorded(stream_id, version, position, at, event_id, orjson.loads(metadata), decode(type_name, data))

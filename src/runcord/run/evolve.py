@@ -11,7 +11,7 @@ from typing import Any
 
 from runcord.recorded import Recorded
 from runcord.run import events as e
-from runcord.run.build import build
+from runcord.run.build import altered, build
 from runcord.run.deadline import later
 from runcord.run.state import Run, Wait, Window
 from runcord.run.status import Status
@@ -49,7 +49,9 @@ def evolve(run: Run | None, recorded: Recorded[e.Event]) -> Run | None:
     event = recorded.event
     if run is None:
         return _born(event, recorded) if isinstance(event, e.Triggered) else None
-    return run.altered(version=recorded.version, updated_at=recorded.at, **_changes(run, event, recorded))
+    changes = _changes(run, event, recorded)
+    changes["version"], changes["updated_at"] = recorded.version, recorded.at
+    return altered(run, changes)
 
 
 def evolve_all(run: Run | None, history: Iterable[Recorded[e.Event]]) -> Run | None:
