@@ -88,8 +88,8 @@ select exists (
 );
 
 -- lineage --
--- A chain of continuations: back from a run to its root, then all that came of the root, by depth and age, above a
--- depth and position.
+-- A chain of continuations as it was at a position: back from a run to its root, then all that came of the root, by
+-- depth and age, above a depth and position.
 with recursive back as (
     select %(run_id)s::text as run_id, 0 as steps
     union all
@@ -109,11 +109,12 @@ family as (
     select convert_from(e.data, 'UTF8')::jsonb ->> 'continuation_run_id', f.depth + 1
     from family f
     join events e on e.project_id = %(project_id)s and e.stream_id = f.run_id and e.type = 'run.continued.v1'
+        and e.position <= %(until)s
 )
 select r.state, r.payload, r.result, r.position, r.created_position, f.depth
 from family f
 join runs r on r.project_id = %(project_id)s and r.run_id = f.run_id
-where (f.depth, r.created_position) > (%(depth)s, %(after)s)
+where (f.depth, r.created_position) > (%(depth)s, %(after)s) and r.created_position <= %(until)s
 order by f.depth, r.created_position
 limit %(limit)s;
 

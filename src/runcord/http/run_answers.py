@@ -7,7 +7,7 @@ from runcord.http.compat.strait.render import render_run
 from runcord.http.operation import Answer, Call
 from runcord.ledger.committer import Committed
 from runcord.ledger.transaction import Row
-from runcord.projecting.time_travel import documents, run_at_version
+from runcord.projecting.time_travel import documents, run_at_version, version_at
 from runcord.run.state import Run
 from runcord_projections.run_view.projection import CODEC, SQL
 
@@ -34,6 +34,21 @@ async def run_in_version(call: Call, version: int) -> Run:
     if run is None:
         await require_run(call)
         raise RunNotFound(f"the run has no version {version} yet")
+    return run
+
+
+async def run_at(call: Call, run_id: str, position: int) -> Run:
+    """Return a run as it was when the ledger was at a position.
+
+    Raises:
+        RunNotFound: the project has no such run, or it was not there yet.
+    """
+    read, project_id = call.backend.read, call.project_id
+    version = await version_at(read, project_id, run_id, position)
+    run = await run_at_version(read, project_id, run_id, version) if version else None
+    if run is None:
+        await require_run(call)
+        raise RunNotFound(f"the run was not there yet at position {position}")
     return run
 
 

@@ -131,6 +131,12 @@ def decode_cursor(cursor: str, kind: str, *types: type) -> list[Any]:
     return place
 
 
+def cursor_kind(cursor: str | None) -> str | None:
+    """Return the kind of list that a cursor is of; None for what is no cursor."""
+    parts = [] if cursor is None else _parts(cursor)
+    return parts[1] if len(parts) > 1 and isinstance(parts[1], str) else None
+
+
 def _parts(cursor: str) -> list[Any]:
     try:
         found = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))

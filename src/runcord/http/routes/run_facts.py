@@ -1,6 +1,7 @@
 """Runs: what their workers left on record, and where they stand among other runs."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from runcord.http.compat.strait.render import (
@@ -25,13 +26,18 @@ from runcord.http.models.run import (
     RunToolCall,
     RunUsage,
 )
+from runcord.http.moment import MomentPageQuery, is_of_moment, moment_of_page
+from runcord.http.newest_first import LAST_POSITION
 from runcord.http.operation import Answer, Call, Operation
-from runcord.http.run_answers import load_run, require_run, run_in_path, run_of_row
+from runcord.http.run_answers import load_run, require_run, run_as_it_was, run_at, run_in_path, run_of_row
+from runcord.ledger.transaction import Row
 from runcord.projecting import run_facts as facts
 from runcord.projecting.dependency_status import dependency_status
-from runcord_projections.run_view.projection import SQL
+from runcord_projections.run_view.projection import CODEC, SQL
 
 F = TypeVar("F", bound=facts.Fact)
+
+_LINEAGE = "lineage"
 
 MAX_BUNDLED_MESSAGES = 10_000
 MAX_BUNDLED = 1_000
@@ -120,15 +126,36 @@ async def get_debug_bundle(call: Call) -> Answer:
 
 
 async def list_lineage(call: Call) -> Answer:
-    """List the run's whole chain of continuations: from its root, by depth, then by age."""
-    query = call.query(PageQuery)
-    place = query.place("lineage", int, int) or [-1, 0]
+    """List the run's whole chain of continuations: from its root, by depth, then by age.
+
+    With `position` or `at`, the chain and its runs as they were then; all pages of a cursor are of that moment.
+    """
+    query = call.query(MomentPageQuery)
+    if is_of_moment(query, _LINEAGE):
+        return await _lineage_then(call, query)
+    place = query.place(_LINEAGE, int, int)
     await require_run(call)
-    params = {**run_in_path(call), "depth": place[0], "after": place[1], "limit": query.size + 1}
-    rows = await call.backend.read(SQL["lineage"], params)
+    rows = await _chain(call, query, place, LAST_POSITION)
     shown = rows[: query.size]
-    next_cursor = encode_cursor("lineage", shown[-1][5], shown[-1][4]) if len(rows) > query.size else None
+    next_cursor = encode_cursor(_LINEAGE, shown[-1][5], shown[-1][4]) if len(rows) > query.size else None
     return page(call, query, [run_of_row(call, row) for row in shown], next_cursor)
+
+
+async def _lineage_then(call: Call, query: MomentPageQuery) -> Answer:
+    moment, place = await moment_of_page(call, query, _LINEAGE, int, int)
+    await run_at(call, call.path["run_id"], moment.position)
+    rows = await _chain(call, query, place, moment.position)
+    shown = rows[: query.size]
+    runs = [await run_at(call, CODEC.decode(row[0]).run_id, moment.position) for row in shown]
+    next_cursor = moment.cursor(_LINEAGE, shown[-1][5], shown[-1][4]) if len(rows) > query.size else None
+    answer = page(call, query, [await run_as_it_was(call, run) for run in runs], next_cursor)
+    return replace(answer, position=moment.position)
+
+
+async def _chain(call: Call, query: MomentPageQuery, place: Sequence[int] | None, until: int) -> list[Row]:
+    depth, after = place or (-1, 0)
+    params = {**run_in_path(call), "depth": depth, "after": after, "until": until, "limit": query.size + 1}
+    return await call.backend.read(SQL["lineage"], params)
 
 
 async def get_dependency_status(call: Call) -> Answer:
@@ -203,7 +230,7 @@ OPERATIONS = (
     _read("outputs", list_outputs, "List a run's outputs", list_of(RunOutput), query=PageQuery),
     _read("state", list_state, "List a run's state", list[RunState]),
     _read("debug-bundle", get_debug_bundle, "Get all about a run", DebugBundle),
-    _read("lineage", list_lineage, "List a run's continuations", list_of(JobRun), query=PageQuery),
+    _read("lineage", list_lineage, "List a run's continuations", list_of(JobRun), query=MomentPageQuery),
     _read("dependency-status", get_dependency_status, "Get a run's dependencies", DependencyStatus),
     _read("dependencies", list_dependencies, "Get a run's dependencies (alias)", DependencyStatus),
 )
