@@ -263,6 +263,12 @@ class BulkOperationEnded(Conflict):
     code = "bulk_operation_ended"
 
 
+class PositionNotReached(Conflict):
+    """The project's ledger has not got to that position."""
+
+    code = "position_not_reached"
+
+
 # --- projections --------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """From an operation to an ASGI endpoint: authenticate, read, validate, call, answer."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -21,6 +22,7 @@ from runcord.errors import (
 from runcord.http.backend import Backend
 from runcord.http.body import parse_json, read_body, validate
 from runcord.http.credentials import Key
+from runcord.http.freshness import MIN_POSITION, position_of_answer
 from runcord.http.operation import Answer, Call, Operation, named_attempt
 from runcord.http.problems import problem, problem_headers, status_of
 from runcord.http.run_tokens import RunToken
@@ -48,7 +50,12 @@ def endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         request_id = request_id_of(request)
         try:
             call = await _prepare(operation, request, request_id)
+            position = None
+            if operation.is_read:
+                position = await position_of_answer(call.backend, call.project_id, request)
             answer = await operation.handle(call)
+            if answer.position is None and position is not None:
+                answer = replace(answer, position=position)
             return render(answer, request_id) if answer.blocks is None else stream(answer.blocks, operation, call)
         except RuncordError as error:
             refused = isinstance(error, IllegalTransition)
@@ -149,6 +156,8 @@ def _query_values(operation: Operation, request: Request) -> dict[str, Any]:
     assert operation.query is not None
     values: dict[str, Any] = {}
     for name in request.query_params:
+        if name == MIN_POSITION and operation.is_read:
+            continue
         given = request.query_params.getlist(name)
         if any("\0" in value for value in given):
             raise Invalid(f"the query parameter {name!r} must not contain NUL")

@@ -26,6 +26,7 @@ from openapi_pydantic import Operation as Described
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.json_schema import JsonSchemaMode
 
+from runcord.http.freshness import MIN_POSITION
 from runcord.http.models.page import Document, Maybe, PageQuery
 from runcord.http.models.run import AnyJson
 from runcord.http.models.stream import MOST_DIGITS
@@ -215,13 +216,17 @@ def _parameters(operation: Operation, schemas: _Schemas) -> list[Parameter | Ref
     found: list[Parameter | Reference] = [
         _parameter(name, "path", text, required=True) for name in _PATH_PARAMETER.findall(operation.path)
     ]
+    may_be_empty = operation.query is not None and issubclass(operation.query, PageQuery)  # then it counts as absent
     if operation.query is not None:
         members, required = schemas.members(operation.query)
-        may_be_empty = issubclass(operation.query, PageQuery)  # then without a value it counts as absent
         found += [
             _parameter(name, "query", schema, required=name in required, may_be_empty=may_be_empty)
             for name, schema in members.items()
         ]
+    if operation.is_read:
+        description = "The answer is not older than this: the `Runcord-Position` of an answer that was seen."
+        number = {"type": "string", "pattern": "^[0-9]{0,18}$", "description": description}
+        found.append(_parameter(MIN_POSITION, "query", number, may_be_empty=may_be_empty))
     if operation.is_stream:
         description = "The `id` of the last frame that was seen, as browsers send it when they reconnect."
         number = {"type": "string", "pattern": f"^([0-9]{{1,{MOST_DIGITS}}})?$"}
@@ -280,6 +285,8 @@ def statuses_of_errors(operation: Operation) -> list[int]:
         found |= {400, 404, 409, 422}
         refusal = operation.refusal_status
         found |= set(refusal.values()) if isinstance(refusal, Mapping) else {refusal or 409}
+    if operation.is_read:
+        found |= {400, 409}  # `min_position`
     if operation.body is not None:
         found.add(413)
     if operation.is_stream or operation.may_limit:
@@ -303,7 +310,7 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Response | 
             content[EVENTS] = MediaType(schema=_event(schemas.of(operation.stream, "serialization")))
         responses[str(status)] = Response(
             description=done if status < 400 else _ERRORS[status],
-            headers=_headers(is_list=is_list and status == operation.status),
+            headers=_headers(is_read=operation.is_read, is_list=is_list and status == operation.status),
             content=content or None,
         )
     problem = {"application/json": MediaType(schema=schemas.of(Problem, "serialization"))}
@@ -321,8 +328,12 @@ def _event(data: Schema) -> Schema:
     return Schema.model_validate({"type": "object", "properties": members, "required": ["id", "data"]})
 
 
-def _headers(*, is_list: bool = False, is_limit: bool = False) -> dict[str, Header | Reference]:
+def _headers(*, is_read: bool = False, is_list: bool = False, is_limit: bool = False) -> dict[str, Header | Reference]:
     texts = {"X-Request-ID": "The request's id: the caller's own, or a new one."}
+    if is_read:
+        texts["Runcord-Position"] = (
+            "The position of the ledger that the answer is of: it shows all that is up to there."
+        )
     if is_list:
         texts["X-Next-Cursor"] = "The cursor of the next page; absent on the last one."
         texts["Link"] = 'The next page, `rel="next"`; absent on the last one.'

@@ -212,6 +212,11 @@ class Operation:
         return self.media_type == MEDIA_TYPE or self.stream is not None
 
     @property
+    def is_read(self) -> bool:
+        """Whether it only reads what belongs to the caller's project: its answer is as of a position."""
+        return self.method == "GET" and self.access != "public"
+
+    @property
     def operation_id(self) -> str:
         """The name of the handler."""
         return self.handle.__name__
