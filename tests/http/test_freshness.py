@@ -19,8 +19,7 @@ def run(api) -> str:
     return api.new_run()["id"]
 
 
-@pytest.mark.parametrize(
-)
+@pytest.mark.parametrize("path", ["/v1/runs", "/v1/runs/{}", "/v1/runs/{}/history", "/v1/jobs", "/v1/stats"])
 def test_a_read_names_a_position_that_it_is_not_older_than(api, run: str, path: str) -> None:
     triggered = position(api.get("/v1/events?after=0"))
     assert position(api.get(path.format(run))) >= triggered

@@ -7,15 +7,12 @@ without them gives the same answers, later.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from runcord.ledger.mapper import Codec
 from runcord.projecting.projection import Projection, Step, Table
-from runcord.run.state import Run
+from runcord.projecting.time_travel import SNAPSHOTS
 from runcord_projections.run_history.projection import RUN_EVENTS
 
 SPACING = 50
 """How many events lie between two snapshots."""
-
-_CODEC = Codec(Run)
 
 
 class Snapshot(NamedTuple):
@@ -43,7 +40,7 @@ class RunSnapshots(Projection[Snapshot]):
         """Return the snapshot."""
         _, recorded, after = steps[0]
         assert after is not None
-        return Snapshot(*key, recorded.position, _CODEC.encode(after))
+        return Snapshot(*key, recorded.position, SNAPSHOTS.encode(after))
 
 
 PROJECTION = RunSnapshots()

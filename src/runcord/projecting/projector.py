@@ -18,7 +18,7 @@ from runcord.projecting import generations as g
 from runcord.projecting.folding import Batch, Poisoned, Sheet, sheet
 from runcord.projecting.generations import Generation
 from runcord.projecting.projection import Projection
-from runcord.projecting.steps import Runs
+from runcord.projecting.steps import NO_SNAPSHOTS, Runs
 from runcord.sql import load
 
 log = structlog.get_logger(__name__)
@@ -31,6 +31,9 @@ BATCH_BYTES = 16_000_000
 
 CLOSE = 500
 """A generation that is so many events behind is as good as up to date: it may become ready."""
+
+SNAPSHOTS = "run_snapshots"
+"""The projection that spares reading long histories from their beginning."""
 
 _PROJECTS_KEPT = 8
 
@@ -87,7 +90,8 @@ class Projector:
         params = {"project_id": project_id, "after": after, "until": until, "limit": limit, "bytes": BATCH_BYTES}
         rows = conn.execute(SQL["events_page"], params, binary=True).fetchall()
         until = rows[-1][2]
-        batch = Batch(self._runs_at(project_id, after).follow(conn, project_id, rows, until))
+        snapshots = next((one.number for one in group if one.name == SNAPSHOTS), NO_SNAPSHOTS)
+        batch = Batch(self._runs_at(project_id, after).follow(conn, project_id, rows, until, snapshots))
         moved = self._fold(conn, project_id, group, batch)
         g.move(conn, project_id, moved, until)
         close = [one for one in moved if one.status == "building" and until + CLOSE >= head]

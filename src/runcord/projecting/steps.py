@@ -12,6 +12,7 @@ import psycopg
 from runcord.errors import UnknownEventType
 from runcord.ledger import mapper
 from runcord.projecting.projection import Step
+from runcord.projecting.time_travel import SNAPSHOTS
 from runcord.recorded import Recorded
 from runcord.run.evolve import evolve
 from runcord.run.state import Run
@@ -21,6 +22,8 @@ SQL = load("runcord.sql", "queries/projections.sql")
 
 RUNS_KEPT = 20_000
 """How many runs are remembered from one batch to the next; about 3 kB each."""
+
+NO_SNAPSHOTS = 0
 
 _RUN = "run_"
 
@@ -41,9 +44,18 @@ class Runs:
         self._runs: dict[str, Run] = {}
 
     def follow(
-        self, conn: psycopg.Connection[Any], project_id: str, rows: Sequence[tuple[Any, ...]], until: int
+        self,
+        conn: psycopg.Connection[Any],
+        project_id: str,
+        rows: Sequence[tuple[Any, ...]],
+        until: int,
+        snapshots: int = NO_SNAPSHOTS,
     ) -> list[Step]:
-        """Return the steps that the events after `position` and up to `until` make, and go on to there."""
+        """Return the steps that the events after `position` and up to `until` make, and go on to there.
+
+        `snapshots` is the generation of snapshots that is at `position`, too. No other would do: what is being built
+        anew must not take over what an earlier build has made.
+        """
         recorded = [_read(row) for row in rows]
         runs = self._runs
         seen: set[str] = set()
@@ -55,7 +67,7 @@ class Runs:
                 if one.version > 1 and stream_id not in runs and stream_id.startswith(_RUN):
                     unknown.add(stream_id)
         if unknown:
-            runs |= _runs_at(conn, project_id, unknown, self.position)
+            runs |= _runs_at(conn, project_id, unknown, self.position, snapshots)
         steps: list[Step] = []
         for one in recorded:
             stream_id = one.stream_id
@@ -95,15 +107,17 @@ def _after(run: Run | None, recorded: Recorded[Any]) -> Run | None:
     return evolve(run, recorded)
 
 
-def _runs_at(conn: psycopg.Connection[Any], project_id: str, run_ids: Collection[str], position: int) -> dict[str, Run]:
-    """Return runs as they were at a position, folded from their events up to there."""
+def _runs_at(
+    conn: psycopg.Connection[Any], project_id: str, run_ids: Collection[str], position: int, snapshots: int
+) -> dict[str, Run]:
+    """Return runs as they were at a position, folded from their last snapshots."""
     runs: dict[str, Run] = {}
-    params = {"project_id": project_id, "stream_ids": list(run_ids), "position": position}
+    params = {"project_id": project_id, "stream_ids": list(run_ids), "position": position, "snapshots": snapshots}
     with conn.cursor(name="runs_before", binary=True) as cursor:
         cursor.itersize = 1000
-        for row in cursor.execute(SQL["events_before"], params):
-            recorded = _read(row)
-            after = _after(runs.get(recorded.stream_id), recorded)
+        for row in cursor.execute(SQL["runs_before"], params):
+            run_id = row[0]
+            after = SNAPSHOTS.decode(row[6]) if row[5] is None else _after(runs.get(run_id), _read(row))
             if after is not None:
-                runs[recorded.stream_id] = after
+                runs[run_id] = after
     return runs

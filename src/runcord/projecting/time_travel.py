@@ -1,6 +1,7 @@
 """Runs as they were: folded from the record, by the same `evolve` that made the present.
 
-Nothing here reads a view, so what it returns is what the log says, whatever became of the views.
+No view is read here, so what is returned is what the log says, whatever became of the views. A long history is folded
+from its last snapshot on, which is what the same `evolve` made of what comes before it.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -11,13 +12,17 @@ from runcord.ledger import mapper
 from runcord.ledger.transaction import Row
 from runcord.recorded import Recorded
 from runcord.run import events as e
-from runcord.run.evolve import evolve
+from runcord.run.evolve import evolve, evolve_all
 from runcord.run.payload import PAYLOAD_EVENTS, payload_after
 from runcord.run.state import Run
 from runcord.run.status import Status
 from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/ledger.sql")
+PROJECTIONS_SQL = load("runcord.sql", "queries/projections.sql")
+
+SNAPSHOTS = mapper.Codec(Run)
+"""What snapshots of runs are written with."""
 
 Read = Callable[[bytes, Mapping[str, Any]], Awaitable[list[Row]]]
 """Runs a query and returns its rows."""
@@ -46,10 +51,22 @@ async def history(
 
 async def run_at_version(read: Read, project_id: str, run_id: str, version: int) -> Run | None:
     """Return the run as its event number `version` left it, or None if it has no such event."""
-    run: Run | None = None
-    async for recorded in whole_history(read, project_id, run_id, until=min(version, LAST_VERSION)):
-        run = evolve(run, recorded)
+    until = min(version, LAST_VERSION)
+    params = {"project_id": project_id, "stream_id": run_id, "until": until, "limit": PAGE_SIZE}
+    run = fold_on(None, await read(PROJECTIONS_SQL["run_before"], params))
+    while run is not None and run.version < until:  # there are no snapshots yet
+        page = await history(read, project_id, run_id, after=run.version, until=until)
+        if not page:
+            return None
+        run = evolve_all(run, page)
     return run if run is not None and run.version == version else None
+
+
+def fold_on(run: Run | None, rows: Sequence[Row]) -> Run | None:
+    """Return a run after rows of `run_before`: perhaps a snapshot, which begins it, and events."""
+    for row in rows:
+        run = SNAPSHOTS.decode(row[6]) if row[5] is None else evolve(run, mapper.recorded(row))
+    return run
 
 
 async def version_at(read: Read, project_id: str, run_id: str, position: int) -> int:

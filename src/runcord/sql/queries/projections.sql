@@ -13,16 +13,57 @@ from (
 where bytes_before < %(bytes)s
 order by position;
 
--- events_before --
--- All events of some streams up to a position, stream by stream, in order.
-select e.stream_id, e.version, e.position, e.recorded_at, e.event_id, e.type, e.data, e.metadata
+-- runs_before --
+-- What makes some runs as they were at a position: of each, in order, its last snapshot in a generation of snapshots that
+-- has got to there, if it has any, with `type` null; and the events after it.
+select r.*
 from unnest(%(stream_ids)s::text[]) as wanted (stream_id)
+left join lateral (
+    select s.version, s.position, s.state
+    from run_snapshots s
+    where s.project_id = %(project_id)s and s.generation = %(snapshots)s and s.run_id = wanted.stream_id
+    order by s.version desc
+    limit 1
+) as snapshot on true
 cross join lateral (
-    select s.*
-    from events s
-    where s.project_id = %(project_id)s and s.stream_id = wanted.stream_id and s.position <= %(position)s
-    order by s.version
-) as e;
+    select wanted.stream_id, snapshot.version, snapshot.position, null::timestamptz as recorded_at,
+        null::uuid as event_id, null::text as type, snapshot.state as data, null::bytea as metadata
+    where snapshot.version is not null
+    union all
+    select e.stream_id, e.version, e.position, e.recorded_at, e.event_id, e.type, e.data, e.metadata
+    from events e
+    where e.project_id = %(project_id)s and e.stream_id = wanted.stream_id and e.position <= %(position)s
+        and e.version > coalesce(snapshot.version, 0)
+    order by version
+) as r;
+
+-- run_before --
+-- What makes a run as it was in a version: its last snapshot up to there, if there is any, with `type` null; and the
+-- events after it, in order.
+with snapshot as materialized (
+    select s.version, s.position, s.state
+    from run_snapshots s
+    where s.project_id = %(project_id)s and s.run_id = %(stream_id)s and s.version <= %(until)s
+        and s.generation = (
+            select p.generation
+            from projections p
+            where p.project_id = %(project_id)s and p.name = 'run_snapshots' and p.status = 'live'
+        )
+    order by s.version desc
+    limit 1
+)
+select %(stream_id)s::text, s.version, s.position, null, null, null, s.state, null
+from snapshot s
+union all
+(
+    select e.stream_id, e.version, e.position, e.recorded_at, e.event_id, e.type, e.data, e.metadata
+    from events e
+    where e.project_id = %(project_id)s and e.stream_id = %(stream_id)s and e.version <= %(until)s
+        and e.version > coalesce((select version from snapshot), 0)
+    order by e.version
+    limit %(limit)s
+)
+order by version;
 
 -- generations --
 -- All generations of a project's projections.
