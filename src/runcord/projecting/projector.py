@@ -74,7 +74,9 @@ class Projector:
         conn = self._connection()
         try:
             with conn.transaction():
-                return self._advance(conn, project_id, most_behind, limit)
+                progress = self._advance(conn, project_id, most_behind, limit)
+            fault_point("projector.after_commit")
+            return progress
         except BaseException:
             self._runs.pop(project_id, None)
             if conn.closed:
@@ -99,7 +101,8 @@ class Projector:
         for one in close:
             if one.switches and g.switch(conn, project_id, one):
                 log.info("projection_switched", project_id=project_id, projection=one.name, generation=one.number)
-        fault_point("projector.before_commit")
+        if moved:
+            fault_point("projector.before_commit")
         return Progress(until, head - until)
 
     def _next_group(

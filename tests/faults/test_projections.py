@@ -1,0 +1,135 @@
+"""kill -9 of the process that moves projections on: they go on where they stood, and count every event once."""
+
+import asyncio
+import signal
+from collections.abc import Mapping, Sequence
+
+import psycopg
+import pytest
+
+from runcord.clock import monotonic
+from runcord.projecting import generations as g
+from runcord.projecting.projector import Projector
+from runcord.projecting.registry import projections
+from runcord.testing.server import PROJECT, ServerProcess
+
+from .clients import Journal, create_job, struck, trigger_keys, work_off
+from .invariants import check_ledger
+
+pytestmark = pytest.mark.faults
+
+BACK_SECS = 10.0
+"""Within this time after a kill, projections are up to date again."""
+
+
+def lag(dsn: str) -> int:
+    """Return how many events the live projections are behind, the one that is furthest."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        row = conn.execute(
+            "select h.position - coalesce(min(p.position), 0) from ledger_heads h "
+            "left join projections p on p.project_id = h.project_id and p.status = 'live' "
+            "where h.project_id = %s group by h.position",
+            (PROJECT,),
+        ).fetchone()
+    assert row is not None
+    return row[0]
+
+
+async def caught_up(dsn: str, within: float = BACK_SECS) -> None:
+    """Return when the projections have got to the end of the ledger."""
+    deadline = monotonic() + within
+    while lag(dsn):
+        assert monotonic() < deadline, f"{lag(dsn)} events behind"
+        await asyncio.sleep(0.02)
+
+
+def rows(dsn: str, generation: int) -> Mapping[str, Sequence[str]]:
+    """Return the rows of all projections in a generation, as text."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        return {
+            name: [
+                row
+                for (row,) in conn.execute(
+                    f"select (to_jsonb(t) - 'generation')::text from {projection.table.name} t "
+                    "where project_id = %s and generation = %s order by 1".encode(),
+                    (PROJECT, generation),
+                )
+            ]
+            for name, projection in projections().items()
+        }
+
+
+def check_projections(dsn: str) -> None:
+    """What the live generations hold is what a build from the log holds."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        for projection in projections().values():
+            assert g.build(conn, PROJECT, projection, switches=False) == 2
+    projector = Projector(dsn, projections())
+    while projector.advance(PROJECT).position:
+        pass
+    projector.close()
+    live = rows(dsn, 1)
+    assert rows(dsn, 2) == live
+    assert live["run_history"]
+    assert live["job_statistics"]
+
+
+@pytest.mark.parametrize("moment", ["before_commit", "after_commit"])
+@pytest.mark.parametrize("passing", [4, 5, 8])
+def test_projections_go_on_where_a_kill_has_left_them(dsn: str, moment: str, passing: int) -> None:
+    async def live() -> None:
+        server = ServerProcess(dsn)
+        try:
+            server.start(fault=f"projector.{moment}:{passing}")
+            journal = Journal()
+            await create_job(server, "work", tags={"team": "red"})
+            work = asyncio.gather(
+                trigger_keys(server, journal, "work", clients=5, each=30),
+                work_off(server, journal, workers=2, expected=150),
+            )
+            await struck(server)
+            server.kill()
+            server.start()
+            await work
+            await caught_up(dsn)
+        finally:
+            server.kill()
+        check_projections(dsn)
+        check_ledger(dsn, PROJECT)
+
+    asyncio.run(live())
+
+
+def test_another_process_takes_up_what_a_killed_one_has_left(dsn: str) -> None:
+    async def live() -> None:
+        with ServerProcess(dsn) as other:
+            server = ServerProcess(dsn)
+            try:
+                # It commits, and dies before it has moved anything on.
+                server.start(fault="projector.before_commit:1")
+                try:
+                    await create_job(server, "work")
+                except Exception:
+                    pass
+                await struck(server)
+            finally:
+                server.kill()
+            await caught_up(dsn)
+            assert other.exit_code is None
+        check_ledger(dsn, PROJECT)
+
+    asyncio.run(live())
+
+
+def test_a_server_that_stops_by_itself_leaves_nothing_behind(dsn: str) -> None:
+    async def live() -> None:
+        journal = Journal()
+        with ServerProcess(dsn) as server:
+            await create_job(server, "work")
+            await trigger_keys(server, journal, "work", clients=2, each=20)
+            assert server.stop() in {0, -signal.SIGTERM}
+        with ServerProcess(dsn):
+            await caught_up(dsn)
+        check_projections(dsn)
+
+    asyncio.run(live())
