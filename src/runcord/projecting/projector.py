@@ -45,7 +45,9 @@ class Progress:
     position: int
     """Up to where it has moved generations on; 0 if it has moved none."""
     behind: int
-    """How many events those have still to take that were furthest behind."""
+    """How many events those have still to take that it has moved, or would have if nobody else were at it."""
+    left_alone: int = 0
+    """How far behind, in events, that one is which was left alone because it is further behind than `most_behind`."""
 
 
 class Projector:
@@ -85,9 +87,14 @@ class Projector:
 
     def _advance(self, conn: psycopg.Connection[Any], project_id: str, most_behind: int | None, limit: int) -> Progress:
         head = _head(conn, project_id)
-        group, until, behind = self._next_group(conn, project_id, head, most_behind, limit)
+        moving = [one for one in self._known(conn, project_id) if one.moves and one.position < head]
+        near = [one for one in moving if most_behind is None or head - one.position <= most_behind]
+        left_alone = max((head - one.position for one in moving if one not in near), default=0)
+        if not near:
+            return Progress(0, 0, left_alone)
+        group, until = self._next_group(conn, project_id, near, head, limit)
         if not group:
-            return Progress(0, behind)
+            return Progress(0, head - until, left_alone)
         after = group[0].position
         params = {"project_id": project_id, "after": after, "until": until, "limit": limit, "bytes": BATCH_BYTES}
         rows = conn.execute(SQL["events_page"], params, binary=True).fetchall()
@@ -103,23 +110,21 @@ class Projector:
                 log.info("projection_switched", project_id=project_id, projection=one.name, generation=one.number)
         if moved:
             fault_point("projector.before_commit")
-        return Progress(until, head - until)
+        return Progress(until, head - until, left_alone)
 
     def _next_group(
-        self, conn: psycopg.Connection[Any], project_id: str, head: int, most_behind: int | None, limit: int
-    ) -> tuple[list[Generation], int, int]:
-        """Lock the generations that are to move now; return them, up to where, and how far the last one is behind."""
-        moving = [
-            one
-            for one in self._known(conn, project_id)
-            if one.moves and one.position < head and (most_behind is None or head - one.position <= most_behind)
-        ]
-        if not moving:
-            return [], head, 0
+        self, conn: psycopg.Connection[Any], project_id: str, moving: Sequence[Generation], head: int, limit: int
+    ) -> tuple[list[Generation], int]:
+        """Lock those generations that are furthest behind; return them and up to where they go now.
+
+        There are none where another process is moving them on; then the position is where they stood.
+        """
         after = min(one.position for one in moving)
-        ahead = [one.position for one in moving if one.position > after]
         group = g.lock(conn, project_id, [one for one in moving if one.position == after])
-        return group, min([after + limit, head, *ahead]), head - after
+        if not group:
+            return [], after
+        ahead = [one.position for one in moving if one.position > after]
+        return group, min([after + limit, head, *ahead])
 
     def _known(self, conn: psycopg.Connection[Any], project_id: str) -> list[Generation]:
         """Return the generations of the projections that this process knows, having begun those that are missing."""

@@ -146,7 +146,7 @@ class ProjectionRunner:
                 self._moved.notify_all()
             if progress.behind:
                 self._note(project_id)
-        elif progress.behind > FAR_BEHIND:
+        if progress.left_alone:
             self._builder.build(project_id)
 
     def _step(self, project_id: str) -> Any:

@@ -27,7 +27,7 @@ _PAGE = 1000
 def measure(databases: Databases, effort: Effort) -> Report:
     """Read the whole of a ledger from its beginning, in turn as the floor does and over HTTP."""
     with running_server(databases.create("feed")) as server:
-        _fill(server.conn, effort.runs * 10)
+        fill(server.conn, effort.runs * 10)
         end = position(server)
         figures = in_turn(
             effort.rounds,
@@ -46,7 +46,7 @@ def measure(databases: Databases, effort: Effort) -> Report:
     return Report(lines, [Check(must, f"{rate:,.0f}", rate >= MUST_PER_SEC, of_speed=True)])
 
 
-def _fill(conn: psycopg.Connection[Any], runs: int) -> None:
+def fill(conn: psycopg.Connection[Any], runs: int) -> None:
     """Append the events of so many runs to the ledger."""
     for first in range(1, runs + 1, _RUNS_AT_ONCE):
         conn.execute(
