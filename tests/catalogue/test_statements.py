@@ -28,7 +28,8 @@ FINDERS = {
 """Statements across projects, and why. None of them writes events, or runs once a command."""
 
 CALLS = re.compile(
-    r"\b(ledger_open|ledger_append|claim_candidates|find_runs|leading_terms|places_of_terms)\s*\(\s*([^\s,]+)"
+    r"\b(ledger_open|ledger_append|claim_candidates|find_runs|leading_terms|places_of_terms|find_past_runs"
+    r"|runs_once_in_status|generation_at)\s*\(\s*([^\s,]+)"
 )
 SOURCE = re.compile(
     r"\b(?:from|join|update|using)\s+(\w+)(?:\s+(?:as\s+)?(?!(?:where|on|set|order|left|join|for|limit|cross|group)\b)(\w+))?"

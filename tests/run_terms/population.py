@@ -152,12 +152,13 @@ class Reader:
 
     def meant(self, wanted: RunFilter) -> list[int]:
         """Return the places of all runs for which the filter holds, the newest first."""
-        return [row[2] for row in self.rows if _holds(wanted, *row)]
+        return [row[2] for row in self.rows if holds(wanted, *row)]
 
 
-def _holds(
+def holds(
     wanted: RunFilter, run: Any, payload: Any, _: int, status: str, job: str, batch: str | None, cause: str
 ) -> bool:
+    """Whether a run, with what there is of it beside its state, meets a filter."""
     return (
         (wanted.statuses is None or status in wanted.statuses)
         and wanted.job_id in {None, job}

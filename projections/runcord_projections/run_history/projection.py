@@ -29,8 +29,8 @@ class Life(NamedTuple):
     span: int | None
     """Of how many binary digits the length of its life is, for runs at rest: what was open at a position is found by
     looking no further back than the longest life of each span."""
-    was_dead_letter: bool
-    """Whether it was one and is none any more."""
+    dead_until: int | None
+    """Where it left the dead-letter queue the last time; none if it never has."""
     statuses: tuple[str, ...]
     positions: tuple[int, ...]
 
@@ -54,17 +54,19 @@ class RunHistory(Projection[Life]):
         """Return the run's statuses with those that came."""
         statuses = tuple([after.status.value for _, _, after in steps if after is not None])
         positions = tuple([recorded.position for _, recorded, _ in steps])
-        created, was_dead_letter = positions[0], False
+        created, dead_until = positions[0], None
         if row is not None:
-            created, was_dead_letter = row.created_position, row.was_dead_letter
+            created, dead_until = row.created_position, row.dead_until
             statuses, positions = row.statuses + statuses, row.positions + positions
-        was_dead_letter = was_dead_letter or Status.DEAD_LETTER in statuses[:-1]
+        if Status.DEAD_LETTER in statuses[:-1]:
+            left = max(n for n, status in enumerate(statuses[:-1]) if status == Status.DEAD_LETTER)
+            dead_until = positions[left + 1]
         if len(statuses) > KEPT:
             statuses, positions = statuses[-KEPT:], positions[-KEPT:]
         if statuses[-1] not in FINISHED:
-            return Life(key, created, None, None, was_dead_letter, statuses, positions)
+            return Life(key, created, None, None, dead_until, statuses, positions)
         span = (positions[-1] - created).bit_length()
-        return Life(key, created, positions[-1], span, was_dead_letter, statuses, positions)
+        return Life(key, created, positions[-1], span, dead_until, statuses, positions)
 
 
 PROJECTION = RunHistory()

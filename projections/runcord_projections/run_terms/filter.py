@@ -35,9 +35,14 @@ class RunFilter:
     metadata: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     payload: Any = _NOTHING
 
+    @property
+    def asks_payload(self) -> bool:
+        """Whether anything is asked of payloads."""
+        return self.payload is not _NOTHING
+
     def params(self) -> dict[str, Any]:
         """Return the parameters of the statement `page`, beside its project, place and limit."""
-        asks_payload = self.payload is not _NOTHING
+        asks_payload = self.asks_payload
         terms = self._terms()
         labels = {"tags": _with_value(self.tags), "metadata": _with_value(self.metadata)}
         return {
