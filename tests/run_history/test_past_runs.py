@@ -41,9 +41,7 @@ async def listed(project: Project, wanted: RunFilter, position: int, limit: int)
 
         found: list[PastRun] = []
         before = 2**62
-        while page := await past_runs(
-            read, project.project_id, wanted, position=position, before=before, limit=limit
-        ):
+        while page := await past_runs(read, project.project_id, wanted, position=position, before=before, limit=limit):
             assert len(page) <= limit
             found += page
             before = page[-1].created_position

@@ -75,9 +75,8 @@ async def past_runs(
     while True:
         params = {"project_id": project_id, "position": position, "before": before, "limit": size, **wanted.params()}
         candidates = [_Candidate(*row) for row in await read(SQL["candidates"], params)]
-        for past in await _as_they_were(read, project_id, candidates, position):
-            if meets(wanted, past.run, past.payload):
-                found.append(past)
+        pasts = await _as_they_were(read, project_id, candidates, position)
+        found += [past for past in pasts if meets(wanted, past.run, past.payload)]
         if len(found) >= limit or len(candidates) < size:
             return found[:limit]
         before = candidates[-1].created_position
@@ -123,26 +122,20 @@ class _Folding:
         return self.version == 0 or any(map(replaces_payload, self.given))
 
 
-async def _as_they_were(
-    read: Read, project_id: str, candidates: Sequence[_Candidate], position: int
-) -> list[PastRun]:
+async def _as_they_were(read: Read, project_id: str, candidates: Sequence[_Candidate], position: int) -> list[PastRun]:
     """Return candidates as they were at a position, in their order."""
     foldings = {
-        each.run_id: _Folding(None, 0)
-        if each.state is None
-        else _Folding(_RUNS.decode(each.state), each.version or 0)
+        each.run_id: _Folding(None, 0) if each.state is None else _Folding(_RUNS.decode(each.state), each.version or 0)
         for each in candidates
     }
     await _fold(read, project_id, foldings, position)
-    known: dict[str, tuple[Run, _Folding]] = {
-        run_id: (folding.run, folding) for run_id, folding in foldings.items() if folding.run is not None
-    }
-    given = await _payloads_before(read, project_id, [run for run, folding in known.values() if not folding.knows_payload])
+    runs = {run_id: folding.run for run_id, folding in foldings.items() if folding.run is not None}
+    given = await _payloads_before(
+        read, project_id, [run for run_id, run in runs.items() if not foldings[run_id].knows_payload]
+    )
     found: list[PastRun] = []
     for each in candidates:
-        if each.run_id not in known:
-            continue
-        run, folding = known[each.run_id]
+        run, folding = runs[each.run_id], foldings[each.run_id]
         payload = payload_after(None, folding.given) if folding.knows_payload else given[each.run_id]
         result = await _result(read, project_id, run, folding.completed)
         found.append(PastRun(run, each.created_position, payload, result))

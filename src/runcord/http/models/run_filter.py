@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from runcord import json_text
-from runcord.http.models.page import PageQuery, split
+from runcord.http.models.page import split
 from runcord.http.models.value import Metadata, Tags
+from runcord.http.moment import MomentPageQuery
 from runcord.run.status import Status
 from runcord_projections.run_terms.filter import RunFilter
 
@@ -21,7 +22,7 @@ def _json(value: str) -> str:
     return value
 
 
-class FilterQuery(PageQuery):
+class FilterQuery(MomentPageQuery):
     """Which runs to list; all filters given must hold.
 
     A parameter that is not known is refused here: a filter that is passed over would show runs that nobody asked for.

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from runcord.errors import NotFound, RunNotFound
+from runcord.http.compat.strait.render import render_run
 from runcord.http.models.page import PageQuery, encode_cursor, list_of, page
 from runcord.http.models.run import (
     DebugMode,
@@ -13,7 +14,8 @@ from runcord.http.models.run import (
     StatsQuery,
 )
 from runcord.http.models.run_filter import DeadLettersQuery, FilterQuery, RunsQuery
-from runcord.http.newest_first import place_before
+from runcord.http.moment import is_of_moment
+from runcord.http.newest_first import moment_and_place, place_before
 from runcord.http.operation import Answer, Call, Operation
 from runcord.http.run_answers import (
     load_run,
@@ -25,6 +27,7 @@ from runcord.http.run_answers import (
 )
 from runcord.projecting.time_travel import version_at
 from runcord.run.status import Status
+from runcord_projections.run_history.past_runs import past_runs
 from runcord_projections.run_terms.filter import RunFilter
 from runcord_projections.run_terms.projection import SQL as RUN_TERMS_SQL
 from runcord_projections.run_view.projection import SQL
@@ -37,13 +40,19 @@ async def list_runs(call: Call) -> Answer:
     """List the project's runs, newest first; all filters given must hold.
 
     The cursor is the one of the page before, or a time: then only runs triggered before it are listed.
+
+    With `position` or `at`, the list as it was then: the runs that met the filters, as they were. All pages of a cursor
+    are of that moment, whatever happens meanwhile.
     """
     query = call.query(RunsQuery)
     return await _newest_first(call, query, replace(query.filter, statuses=query.statuses_asked))
 
 
 async def list_dead_letters(call: Call) -> Answer:
-    """List the runs in the dead-letter queue, newest first; all filters given must hold."""
+    """List the runs in the dead-letter queue, newest first; all filters given must hold.
+
+    With `position` or `at`, the queue as it was then; all pages of a cursor are of that moment.
+    """
     query = call.query(DeadLettersQuery)
     return await _newest_first(call, query, replace(query.filter, statuses=[Status.DEAD_LETTER]))
 
@@ -113,6 +122,8 @@ async def get_debug_mode(call: Call) -> Answer:
 async def _newest_first(call: Call, query: FilterQuery, wanted: RunFilter) -> Answer:
     if query.project_id is not None and query.project_id != call.project_id:
         raise NotFound("this credential belongs to another project: leave `project_id` out, or use that project's key")
+    if is_of_moment(query, _RUNS):
+        return await _newest_first_then(call, query, wanted)
     place = {"project_id": call.project_id, "before": await place_before(call, query, _RUNS), "limit": query.size + 1}
     rows = await call.backend.read(RUN_TERMS_SQL["page"], {**place, **wanted.params()})
     shown = rows[: query.size]
@@ -122,6 +133,22 @@ async def _newest_first(call: Call, query: FilterQuery, wanted: RunFilter) -> An
         [run_of_row(call, row) for row in shown],
         encode_cursor(_RUNS, shown[-1][4]) if len(rows) > query.size else None,
     )
+
+
+async def _newest_first_then(call: Call, query: FilterQuery, wanted: RunFilter) -> Answer:
+    moment, before = await moment_and_place(call, query, _RUNS)
+    if wanted.statuses is not None:
+        await call.backend.projections.reach(call.project_id, moment.position, "run_history")
+    found = await past_runs(
+        call.backend.read, call.project_id, wanted, position=moment.position, before=before, limit=query.size + 1
+    )
+    shown = found[: query.size]
+    next_cursor = moment.cursor(_RUNS, shown[-1].created_position) if len(found) > query.size else None
+    rows = [
+        render_run(past.run, past.documents.payload, past.documents.result, project_id=call.project_id)
+        for past in shown
+    ]
+    return replace(page(call, query, rows, next_cursor), position=moment.position)
 
 
 def _is_known(call: Call, version: int) -> bool:
