@@ -290,6 +290,36 @@ class ProjectionParked(Unavailable):
     code = "projection_parked"
 
 
+class ProjectionBuilding(Conflict):
+    """A generation of this projection is being built already."""
+
+    code = "projection_building"
+
+
+class ProjectionNotReady(Conflict):
+    """No generation of this projection is ready to take the place of the one that is read."""
+
+    code = "projection_not_ready"
+
+
+class ProjectionNotParked(Conflict):
+    """The projection is not parked there: it has nothing to skip or to try again."""
+
+    code = "projection_not_parked"
+
+
+class GenerationNotFound(NotFound):
+    """The projection has no such generation."""
+
+    code = "generation_not_found"
+
+
+class GenerationInUse(Conflict):
+    """This generation is the one that is read: it cannot be dropped."""
+
+    code = "generation_in_use"
+
+
 # --- the ledger ---------------------------------------------------------------------------------------
 
 

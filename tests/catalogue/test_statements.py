@@ -24,6 +24,7 @@ FINDERS = {
     "forget_expired_counts": "tidying up in all projects",
     "behind": "the projections of all projects are moved on",
     "unpark_old": "as above",
+    "dropping": "tidying up in all projects",
 }
 """Statements across projects, and why. None of them writes events, or runs once a command."""
 

@@ -10,7 +10,13 @@ from runcord.http.operation import Operation
 from runcord.http.operations import OPERATIONS
 
 PROTECTED = [operation for operation in OPERATIONS if operation.access != "public"]
-ABOUT_ONE_THING = [operation for operation in PROTECTED if "{" in operation.path and "{prefix" not in operation.path]
+OF_EVERYBODY = ("{prefix", "{name}")
+"""In paths of what every project has one of its own of: of keys with a prefix, of a projection."""
+ABOUT_ONE_THING = [
+    operation
+    for operation in PROTECTED
+    if "{" in operation.path and not any(name in operation.path for name in OF_EVERYBODY)
+]
 
 # What makes each operation succeed if nothing but the credential stands in its way.
 BODIES: Mapping[str, Any] = {
@@ -46,6 +52,7 @@ BODIES: Mapping[str, Any] = {
     "set_output": {"output_key": "k", "value": 1},
     "set_state": {"key": "k", "value": 1},
     "stream_chunk": {"chunk": "c"},
+    "skip_event": {"position": 1, "reason": "r"},
 }
 
 
@@ -60,6 +67,7 @@ NAMES = (
     "operation_id",
     "prefix",
     "batch_id",
+    "name",
 )
 """What paths name."""
 
@@ -91,6 +99,7 @@ def things(api) -> Mapping[str, str]:
         "key": "k",
         "event_key": "e",
         "prefix": "e",
+        "name": "tag_index",
         "batch_id": api.post("/v1/jobs/parse/trigger/bulk", {"items": [{}]}).json()["batch_id"],
         "key_id": api.get("/v1/whoami").json()["key_id"],
     }
@@ -129,6 +138,9 @@ def tables(dsn: str) -> Any:
                 "select * from batches order by 1, 2",
                 "select * from api_keys order by 1, 2",
                 "select * from api_key_hashes order by 1, 2",
+                "select * from projection_skips order by 1, 2",
+                # First generations begin by themselves, and positions move.
+                "select project_id, name, generation, status from projections where generation > 1 order by 1, 2, 3",
             )
         ]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from runcord.cli import access, audit, dev, events, runs, schema, serve
+from runcord.cli import access, audit, dev, events, projections, runs, schema, serve
 from runcord.cli.output import errors
 from runcord.errors import ConfigurationError, RuncordError, Unavailable
 
@@ -54,6 +54,7 @@ app.add_typer(access.projects, name="projects")
 app.add_typer(access.keys, name="keys")
 app.add_typer(runs.runs, name="runs")
 app.add_typer(runs.jobs, name="jobs")
+app.add_typer(projections.projections, name="projections")
 app.add_typer(audit.audit, name="audit")
 app.command("events")(events.list_events)
 

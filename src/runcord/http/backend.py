@@ -31,6 +31,7 @@ from runcord.ledger.hub import Hub
 from runcord.ledger.tail import Tail
 from runcord.ledger.transaction import Row
 from runcord.ledger.view import Change
+from runcord.projecting.administration import Operator
 from runcord.projecting.registry import projections
 from runcord.projecting.runner import ProjectionRunner
 from runcord.queue.bulk_runner import BulkRunner
@@ -63,6 +64,7 @@ class Backend:
     stream_slots: StreamSlots
     scheduler: Scheduler
     projections: ProjectionRunner
+    operator: Operator
     readers: Pool
     stream_read: Read
     """Runs a query for a stream, which waits its turn behind other streams."""
@@ -192,6 +194,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
             stream_slots=StreamSlots(settings.streams, settings.streams_per_project),
             scheduler=scheduler,
             projections=runner,
+            operator=Operator(dsn),
             readers=readers,
             service=service,
             credentials=Credentials(service),

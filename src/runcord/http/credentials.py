@@ -40,6 +40,8 @@ ALL_SCOPES = (
     "stats:read",
     "api-keys:manage",
     "projects:manage",
+    "projections:read",
+    "projections:manage",
 )
 """What a key may be given. A key without scopes may do nothing; `*` stands for all."""
 

@@ -44,6 +44,7 @@ TAGS = {
     "workers": "Taking runs, and reporting on them.",
     "batches": "What was triggered at once.",
     "events": "The events of the ledger, and the ones that runs wait for.",
+    "projections": "Read models: how far they are, rebuilding, comparing, switching.",
     "api-keys": "API keys and what they may do.",
     "system": "The server itself.",
 }

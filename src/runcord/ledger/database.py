@@ -29,10 +29,24 @@ _WRITER_OPTIONS = (
 _READER_OPTIONS = "-c statement_timeout=25s -c default_transaction_read_only=on -c jit=off -c timezone=UTC"
 _SERVICE_OPTIONS = "-c statement_timeout=25s -c jit=off -c timezone=UTC"
 
+_OPERATOR_OPTIONS = "-c statement_timeout=300s -c lock_timeout=10s -c jit=off -c timezone=UTC"
+"""What operators ask for may read a whole project."""
+
 
 def connect_writer(dsn: str) -> psycopg.Connection[Row]:
     """Return a connection of a committer's thread: durable commits, and never a lock held for long."""
     return psycopg.connect(dsn, application_name="runcord writer", options=_options(dsn, _WRITER_OPTIONS), **_KEEPALIVE)
+
+
+def connect_operator(dsn: str) -> psycopg.Connection[Row]:
+    """Return an autocommit connection for work that takes its time and that nobody's request waits for."""
+    return psycopg.connect(
+        dsn,
+        autocommit=True,
+        application_name="runcord operator",
+        options=_options(dsn, _OPERATOR_OPTIONS),
+        **_KEEPALIVE,
+    )
 
 
 async def connect_listener(dsn: str) -> psycopg.AsyncConnection[Row]:

@@ -2,7 +2,8 @@
 
 One generation of each projection is *live*: reads go to it. Another is *building*, from the first event on, beside the
 live one; *ready* when it has caught up, from where on both move together; and takes over by becoming live, when what
-was live is *retired*. A generation that cannot take an event is *parked* before it, and all others go on.
+was live is *retired*. Generations that nobody wants any more are *dropping* until the last of their rows has gone. A
+generation that cannot take an event is *parked* before it, and all others go on.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +22,10 @@ SQL = load("runcord.sql", "queries/projections.sql")
 
 _SKIPS = Codec(Skips)
 
-GenerationStatus = Literal["live", "building", "ready", "retired"]
+GenerationStatus = Literal["live", "building", "ready", "retired", "dropping"]
+
+MOVING = ("live", "building", "ready")
+"""The statuses of generations that follow the ledger, unless they are parked."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Generation:
     @property
     def moves(self) -> bool:
         """Whether it follows the ledger."""
-        return self.status != "retired" and self.parked_at is None
+        return self.status in MOVING and self.parked_at is None
 
 
 def load_generations(conn: psycopg.Connection[Any], project_id: str) -> list[Generation]:
@@ -97,10 +101,13 @@ def park(conn: psycopg.Connection[Any], project_id: str, generation: Generation,
 
 
 def switch(conn: psycopg.Connection[Any], project_id: str, generation: Generation) -> bool:
-    """Have a generation that is ready take over from the one that is read; return whether it was."""
+    """Have a generation that is ready take over from the one that is read; return whether it was.
+
+    One that was to take over by itself leaves nothing behind: what was read is dropped.
+    """
     place = {"project_id": project_id, "name": generation.name, "generation": generation.number}
     with conn.transaction() as nested:
-        conn.execute(SQL["retire"], place)
+        conn.execute(SQL["retire"], {**place, "left_as": "dropping" if generation.switches else "retired"})
         if conn.execute(SQL["enliven"], place).fetchone() is not None:
             return True
         raise psycopg.Rollback(nested)

@@ -17,6 +17,7 @@ from runcord.clock import monotonic
 from runcord.errors import ProjectionBehind, ProjectionParked, Unavailable
 from runcord.ledger.transaction import Row
 from runcord.projecting.builder import Builder
+from runcord.projecting.dropping import drop_some
 from runcord.projecting.projection import Projection
 from runcord.projecting.projector import Projector
 from runcord.sql import load
@@ -158,6 +159,7 @@ class ProjectionRunner:
         while True:
             try:
                 await self._sweep()
+                await drop_some(self._touch, self._projections, secs=_SWEEP_SECS)
                 if monotonic() >= retry_at:
                     retry_at = monotonic() + _RETRY_PARKED_SECS
                     await self._touch(SQL["unpark_old"], {"age_secs": _RETRY_PARKED_SECS})

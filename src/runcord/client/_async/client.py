@@ -11,6 +11,7 @@ from runcord.client._async.events import AsyncEvents
 from runcord.client._async.jobs import AsyncJobs
 from runcord.client._async.keys import AsyncKeys
 from runcord.client._async.ledger import AsyncLedger
+from runcord.client._async.projections import AsyncProjections
 from runcord.client._async.runs import AsyncRuns
 from runcord.client._async.worker import AsyncWorkerCalls
 from runcord.client.configuration import configure
@@ -43,6 +44,7 @@ class AsyncClient:
         self.keys = AsyncKeys(self._connection)
         self.batches = AsyncBatches(self._connection)
         self.ledger = AsyncLedger(self._connection)
+        self.projections = AsyncProjections(self._connection)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -12,6 +12,7 @@ from runcord.client._sync.events import Events
 from runcord.client._sync.jobs import Jobs
 from runcord.client._sync.keys import Keys
 from runcord.client._sync.ledger import Ledger
+from runcord.client._sync.projections import Projections
 from runcord.client._sync.runs import Runs
 from runcord.client._sync.worker import WorkerCalls
 from runcord.client.configuration import configure
@@ -44,6 +45,7 @@ class Client:
         self.keys = Keys(self._connection)
         self.batches = Batches(self._connection)
         self.ledger = Ledger(self._connection)
+        self.projections = Projections(self._connection)
 
     def close(self) -> None:
         """Close the connections."""

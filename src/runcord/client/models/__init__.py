@@ -20,6 +20,7 @@ from runcord.client.models.bulk import (
 from runcord.client.models.events import EventStats, EventTrigger, PurgedWaits, SentToPrefix
 from runcord.client.models.jobs import DependencyStatus, Job, JobDependency, JobHealth, RunDependency, Switched
 from runcord.client.models.keys import ApiKey, NewApiKey, RotatedApiKey
+from runcord.client.models.projections import Projection, ProjectionComparison, ProjectionGeneration, RowDifference
 from runcord.client.models.record import (
     Checkpoint,
     HistoryEvent,
@@ -80,10 +81,14 @@ __all__ = [
     "Model",
     "NewApiKey",
     "Output",
+    "Projection",
+    "ProjectionComparison",
+    "ProjectionGeneration",
     "PurgedWaits",
     "ReceivedEvent",
     "Rehearsal",
     "RotatedApiKey",
+    "RowDifference",
     "Run",
     "RunChange",
     "RunDependency",

@@ -91,10 +91,10 @@ on conflict do nothing
 returning generation;
 
 -- lock --
--- Locks generations to move them on; those that another process is moving on are left out.
+-- Locks generations to move them on; those that another process is moving on are left out, or that follow no more.
 select name, generation, position
 from projections
-where project_id = %(project_id)s
+where project_id = %(project_id)s and status in ('live', 'building', 'ready') and parked_at is null
     and (name, generation) in (select * from unnest(%(names)s::text[], %(generations)s::integer[]))
 for update skip locked;
 
@@ -112,10 +112,19 @@ set position = %(position)s, parked_at = %(parked_at)s, error = %(error)s, moved
 where project_id = %(project_id)s and name = %(name)s and generation = %(generation)s;
 
 -- unpark --
--- The parked generations of a projection may try again.
+-- The parked generations of a projection may try again, those at a position if one is given.
 update projections
 set parked_at = null, error = null
-where project_id = %(project_id)s and name = %(name)s and parked_at is not null;
+where project_id = %(project_id)s and name = %(name)s and status in ('live', 'building', 'ready')
+    and parked_at is not null and parked_at = coalesce(%(position)s::bigint, parked_at)
+returning generation;
+
+-- parked --
+-- Where generations of a projection are parked.
+select distinct parked_at
+from projections
+where project_id = %(project_id)s and name = %(name)s and status in ('live', 'building', 'ready')
+    and parked_at is not null;
 
 -- unpark_old --
 -- Generations that have been parked for a while may try again, in all projects: their code may have been mended.
@@ -137,9 +146,9 @@ where project_id = %(project_id)s and status = 'building'
     and (name, generation) in (select * from unnest(%(names)s::text[], %(generations)s::integer[]));
 
 -- retire --
--- The generation that was read gives way.
+-- The generation that was read gives way; it is kept, or dropped.
 update projections
-set status = 'retired'
+set status = %(left_as)s, moved_at = clock_timestamp()
 where project_id = %(project_id)s and name = %(name)s and status = 'live';
 
 -- enliven --
@@ -161,7 +170,8 @@ where project_id = %(project_id)s and name = any (%(names)s::text[]) and status 
 select h.project_id, max(h.position - coalesce(p.position, 0))
 from ledger_heads h
 cross join unnest(%(names)s::text[]) as known (name)
-left join projections p on p.project_id = h.project_id and p.name = known.name and p.status <> 'retired'
+left join projections p on p.project_id = h.project_id and p.name = known.name
+    and p.status in ('live', 'building', 'ready')
 where h.position > coalesce(p.position, 0) and p.parked_at is null
     and (p.moved_at is null or p.moved_at < clock_timestamp() - make_interval(secs => %(idle_secs)s))
 group by h.project_id
@@ -172,3 +182,31 @@ limit %(limit)s;
 select projection_id, version, state
 from projection_skips
 where project_id = %(project_id)s;
+
+-- hold --
+-- Holds generations of a projection where they are until the transaction ends; waits for who moves them on.
+select generation
+from projections
+where project_id = %(project_id)s and name = %(name)s and generation = any (%(generations)s::integer[])
+order by generation
+for update;
+
+-- drop --
+-- A generation is not wanted any more: nothing moves it on from here, and its rows go.
+update projections
+set status = 'dropping', parked_at = null, error = null, switches = false, moved_at = clock_timestamp()
+where project_id = %(project_id)s and name = %(name)s and generation = %(generation)s and status <> 'live'
+returning generation;
+
+-- dropping --
+-- Generations whose rows are to go, in all projects.
+select project_id, name, generation
+from projections
+where status = 'dropping' and name = any (%(names)s::text[])
+order by project_id, name, generation
+limit %(limit)s;
+
+-- dropped --
+-- A generation has no rows any more, so nothing remains to be known of it.
+delete from projections
+where project_id = %(project_id)s and name = %(name)s and generation = %(generation)s and status = 'dropping';
