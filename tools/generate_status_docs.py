@@ -19,6 +19,7 @@ from runcord.bulk import events as bulk_events
 from runcord.bulk.selection import RunFilter
 from runcord.job import events as job_events
 from runcord.key import events as key_events
+from runcord.projection import events as projection_events
 from runcord.run import events as run_events
 from runcord.run.events import Failure, Refusal
 from runcord.run.retry import RetryPolicy
@@ -62,6 +63,7 @@ EVENTS: dict[str, Any] = {
     "a batch": batch_events.Event,
     "an API key": key_events.Event,
     "a bulk operation": bulk_events.Event,
+    "a projection": projection_events.Event,
 }
 
 EVENT_HEAD = f"""{NOTE}

@@ -168,7 +168,7 @@ def test_a_later_version_is_built_and_takes_over_by_itself(dsn: str, conn: psyco
     advance_all(old)
     new = projector_of(dsn, Doubled())
     advance_all(new)
-    assert {key: one.status for key, one in states(conn).items()} == {("lines", 1): "retired", ("lines", 2): "live"}
+    assert {key: one.status for key, one in states(conn).items()} == {("lines", 1): "dropping", ("lines", 2): "live"}
     assert lines(conn, 2) == {RUN: 4}
     # A process that still runs the earlier version leaves the later one as it is.
     advance_all(old)

@@ -31,5 +31,5 @@ class SkipEvent:
         if self.position not in parked:
             where = f"parked at position {', '.join(map(str, parked))}" if parked else "not parked"
             raise ProjectionNotParked(f"{self.name} is {where}: no event can be skipped but one that it cannot take")
-        tx.write(SQL["unpark"], {"name": self.name, "position": self.position})
+        tx.write(SQL["unpark_at"], {"name": self.name, "position": self.position})
         return tx.record(stream_of(self.name), EventSkipped(self.position, self.reason))

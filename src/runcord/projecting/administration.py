@@ -176,7 +176,7 @@ def retry(conn: psycopg.Connection[Any], project_id: str, projection: Projection
     Raises:
         ProjectionNotParked: none is parked.
     """
-    params = {"project_id": project_id, "name": projection.name, "position": None}
+    params = {"project_id": project_id, "name": projection.name}
     if not conn.execute(SQL["unpark"], params).fetchall():
         raise ProjectionNotParked(f"{projection.name} is not parked: there is nothing to try again")
 

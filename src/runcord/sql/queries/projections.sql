@@ -112,19 +112,23 @@ set position = %(position)s, parked_at = %(parked_at)s, error = %(error)s, moved
 where project_id = %(project_id)s and name = %(name)s and generation = %(generation)s;
 
 -- unpark --
--- The parked generations of a projection may try again, those at a position if one is given.
+-- The parked generations of a projection may try again.
 update projections
 set parked_at = null, error = null
-where project_id = %(project_id)s and name = %(name)s and status in ('live', 'building', 'ready')
-    and parked_at is not null and parked_at = coalesce(%(position)s::bigint, parked_at)
+where project_id = %(project_id)s and name = %(name)s and parked_at is not null
 returning generation;
+
+-- unpark_at --
+-- The generations of a projection that are parked before one event may go on.
+update projections
+set parked_at = null, error = null
+where project_id = %(project_id)s and name = %(name)s and parked_at = %(position)s;
 
 -- parked --
 -- Where generations of a projection are parked.
 select distinct parked_at
 from projections
-where project_id = %(project_id)s and name = %(name)s and status in ('live', 'building', 'ready')
-    and parked_at is not null;
+where project_id = %(project_id)s and name = %(name)s and parked_at is not null;
 
 -- unpark_old --
 -- Generations that have been parked for a while may try again, in all projects: their code may have been mended.
@@ -148,7 +152,7 @@ where project_id = %(project_id)s and status = 'building'
 -- retire --
 -- The generation that was read gives way; it is kept, or dropped.
 update projections
-set status = %(left_as)s, moved_at = clock_timestamp()
+set status = %(left_as)s, parked_at = null, error = null, moved_at = clock_timestamp()
 where project_id = %(project_id)s and name = %(name)s and status = 'live';
 
 -- enliven --
