@@ -33,7 +33,7 @@ class Comparison:
     """Rows that are read, and that the rebuild has not made."""
     surplus: int
     """Rows that the rebuild has made, and that are not read."""
-    first: Sequence[Difference] = ()
+    first: Sequence[Difference]
     """The first of them by their keys."""
 
     @property
@@ -54,15 +54,12 @@ class Sides:
 
 def compare(conn: psycopg.Connection[Any], sides: Sides, params: Mapping[str, Any]) -> Comparison:
     """Compare column by column, as they are stored. The connection is in a snapshot if the sides may change."""
-    [row] = conn.execute(_counts(sides), params).fetchall()
-    counts = Comparison(*row)
-    if counts.equal:
-        return counts
-    first = [
-        Difference(dict(zip(sides.key, key, strict=True)), how)
-        for *key, how in conn.execute(_first(sides), {**params, "shown": SHOWN})
-    ]
-    return Comparison(*row, first)
+    [(live_rows, rebuilt_rows, differing, missing, surplus)] = conn.execute(_counts(sides), params).fetchall()
+    first: list[Difference] = []
+    if differing or missing or surplus:
+        for *key, how in conn.execute(_first(sides), {**params, "shown": SHOWN}):
+            first.append(Difference(dict(zip(sides.key, key, strict=True)), how))
+    return Comparison(live_rows, rebuilt_rows, differing, missing, surplus, first)
 
 
 def _counts(sides: Sides) -> sql.Composed:
