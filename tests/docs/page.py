@@ -5,6 +5,7 @@ The word in braces behind a fence's language says it (it is not rendered):
     ```sh {run}             executed in the page's shell, one for the whole page, in order; every command must succeed
     ```python {run}         executed in that shell's directory
     ```python {save x.py}   saved there under that name
+    ```python {from x}     stands, as it is, in the example package x under docs/examples
     ```text {shown}         each line is found in what the run block before it has printed
     ```sh {typed}           not executed: for the reader's eyes, or for another machine
 """
@@ -88,6 +89,6 @@ def missing(found: Sequence[Block], output: str) -> Iterator[str]:
 def unordered(found: Sequence[Block]) -> Iterator[str]:
     """Yield the places of blocks that look executable and do not say whether they are."""
     for block in found:
-        orders = {"sh": {"run", "typed"}, "python": {"run", "save", "typed"}}.get(block.language, {"", "shown"})
-        if block.order not in orders or (block.order == "save") != bool(block.name):
+        orders = {"sh": {"run", "typed"}, "python": {"run", "save", "from", "typed"}}.get(block.language, {"", "shown"})
+        if block.order not in orders or (block.order in {"save", "from"}) != bool(block.name):
             yield block.place

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from .page import PAGES, blocks, missing, script, unordered
+from .page import PAGES, ROOT, blocks, missing, script, unordered
 
 EXECUTED = [path for path in PAGES if any(block.order == "run" for block in blocks(path))]
 
@@ -82,3 +82,11 @@ def test_a_page_that_is_wrong_is_found(page: Path, tmp_path: Path) -> None:
     assert status == 1
     assert [line.splitlines()[0] for line in missing(found, printed)] == ["page.md:4 shows 'unseen', printed was:"]
     assert list(unordered(found)) == ["page.md:11"]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_what_a_page_shows_of_an_example_is_in_it(path: Path) -> None:
+    for block in blocks(path):
+        if block.order == "from":
+            [module] = ROOT.glob(f"docs/examples/*/src/{block.name}/__init__.py")
+            assert block.text in module.read_text("utf-8"), block.place

@@ -20,6 +20,7 @@ from typing import (
     ClassVar,
     Generic,
     Literal,
+    LiteralString,
     NamedTuple,
     TypeVar,
     Union,
@@ -62,6 +63,9 @@ class Projection(ABC, Generic[R]):
     reads: ClassVar[frozenset[type]]
     """The classes of the events that it is shown."""
     table: ClassVar["Table[Any]"]
+    create: ClassVar[LiteralString | None] = None
+    """SQL that makes the table and its indexes unless they are there, for projections that come from other packages:
+    a server executes it when it starts. Tables of Runcord's own are made by its migrations."""
     rows_are_runs: ClassVar[bool] = False
     """Whether keys are run ids and rows come into being with their run: spares looking for those of new runs."""
 

@@ -36,6 +36,7 @@ SNAPSHOTS = "run_snapshots"
 """The projection that spares reading long histories from their beginning."""
 
 _PROJECTS_KEPT = 8
+_CREATING = 0x52756E50726F6A  # "RunProj"
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,16 @@ class Projector:
             self._conn = connect_writer(self._dsn)
             self._conn.autocommit = True
             self._runs.clear()
+            self._create_tables(self._conn)
         return self._conn
+
+    def _create_tables(self, conn: psycopg.Connection[Any]) -> None:
+        """Make the tables of projections that bring their own; servers that start at once stand in line for that."""
+        with conn.transaction():
+            conn.execute("select pg_advisory_xact_lock(%s)", (_CREATING,))
+            for projection in self._projections.values():
+                if projection.create is not None:
+                    conn.execute(projection.create)
 
 
 def _head(conn: psycopg.Connection[Any], project_id: str) -> int:
