@@ -43,7 +43,7 @@ def measure(databases: Databases, effort: Effort) -> Report:
     """Rebuild all projections of a ledger, in turn with the least fold there can be."""
     with running_server(databases.create("rebuild")) as server, ThreadPoolExecutor(1) as thread:
         fill(server.conn, max(effort.listed, 20 * effort.runs) // _EVENTS_PER_RUN)
-        wait_until(lambda: _is_ready(server), "the first generations", seconds=_LIMIT_SECS, every=0.1)
+        wait_until(lambda: is_ready(server), "the first generations", seconds=_LIMIT_SECS, every=0.1)
         server.conn.execute("vacuum analyze")
         end = position(server)
         server.conn.execute(SQL["floor_schema"])
@@ -109,14 +109,15 @@ def _rebuild(server: Server, watch: _Watch) -> None:
     for projection in projections().values():
         g.build(server.conn, PROJECT, projection, switches=False)
 
-    def is_ready() -> bool:
+    def look() -> bool:
         watch.look()
-        return _is_ready(server)
+        return is_ready(server)
 
-    wait_until(is_ready, "a rebuild", seconds=_LIMIT_SECS, every=0.1)
+    wait_until(look, "a rebuild", seconds=_LIMIT_SECS, every=0.1)
 
 
-def _is_ready(server: Server) -> bool:
+def is_ready(server: Server) -> bool:
+    """Tell whether no generation is far behind, and none is missing."""
     [(building,)] = server.conn.execute(SQL["building"], {"project_id": PROJECT}).fetchall()
     known = g.load_generations(server.conn, PROJECT)
     return building == 0 and {one.name for one in known} == set(projections())
