@@ -157,3 +157,27 @@ def test_a_version_that_is_not_there_cannot_be_compared(api, run):
     assert api.get("/v1/runs/run_unknown/diff").status_code == 404
     assert api.get(f"/v1/runs/{run}/diff?to=0").status_code == 400
     assert api.get(f"/v1/runs/{run}/diff?from=-1").status_code == 400
+
+
+def test_a_history_is_filtered_by_who_did_it_and_in_which_request(api, run: str) -> None:
+    whole = api.get(f"/v1/runs/{run}/history").json()
+    actors = {event["actor"] for event in whole}
+    assert len(actors) == 1  # one key has done all of it
+    [actor] = actors
+    assert api.get(f"/v1/runs/{run}/history", params={"actor": actor}).json() == whole
+    assert api.get(f"/v1/runs/{run}/history", params={"actor": "apikey:key_other"}).json() == []
+    request_id = whole[3]["request_id"]
+    found = api.get(f"/v1/runs/{run}/history", params={"request_id": request_id}).json()
+    assert found == [event for event in whole if event["request_id"] == request_id]
+    assert 0 < len(found) < len(whole)
+    both = {"request_id": request_id, "types": "run.completed"}
+    assert api.get(f"/v1/runs/{run}/history", params=both).json() == []
+
+
+def test_a_filtered_history_is_paged(api, run: str) -> None:
+    api.post(f"/v1/runs/{run}/replay")
+    wanted = {"actor": api.get(f"/v1/runs/{run}/history").json()[0]["actor"], "types": "run.dequeued"}
+    first = api.get(f"/v1/runs/{run}/history", params={**wanted, "limit": 1})
+    second = api.get(f"/v1/runs/{run}/history", params={**wanted, "limit": 1, "cursor": first.headers["X-Next-Cursor"]})
+    assert [event["version"] for answer in (first, second) for event in answer.json()] == [2, 5]
+    assert "X-Next-Cursor" not in second.headers

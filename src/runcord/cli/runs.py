@@ -93,10 +93,23 @@ def show_run(
 
 
 @runs.command("history")
-def show_history(run_id: RunId, format: Format = "text", state_dir: StateDir = None) -> None:
-    """Print everything that was recorded of a run, event by event, oldest first."""
+def show_history(
+    run_id: RunId,
+    types: Annotated[
+        list[str] | None, typer.Option("--type", help="Only events of this type, such as run.retried; repeat for more.")
+    ] = None,
+    actor: Annotated[
+        str | None, typer.Option("--actor", help="Only what this actor has caused, such as apikey:key_….")
+    ] = None,
+    request_id: Annotated[
+        str | None, typer.Option("--request", help="Only what came of the request with this X-Request-ID.")
+    ] = None,
+    format: Format = "text",
+    state_dir: StateDir = None,
+) -> None:
+    """Print what was recorded of a run, event by event, oldest first: who did what, when, in which request."""
     with connected(state_dir) as client:
-        events = client.runs.history(run_id)
+        events = client.runs.history(run_id, types=types or (), actor=actor, request_id=request_id)
         if format == "json":
             print_json(_rows(events))
             return

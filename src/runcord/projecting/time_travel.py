@@ -107,6 +107,27 @@ async def events_of_types(
     return [mapper.recorded(row) for row in rows]
 
 
+async def events_by(
+    read: Read,
+    project_id: str,
+    run_id: str,
+    *,
+    types: Sequence[type] | None,
+    actor: str | None,
+    request_id: str | None,
+    after: int,
+    limit: int,
+) -> list[Recorded[Any]]:
+    """Return the events of a run above version `after`, oldest first, at most `limit`; None means any.
+
+    `actor` is who caused them (`apikey:…`, `run:…`, `scheduler`), `request_id` the request in which that was asked for.
+    """
+    names = None if types is None else mapper.stored_names(types)
+    params = {"stream_id": run_id, "types": names, "actor": actor, "request_id": request_id}
+    rows = await read(SQL["stream_events_by"], {"project_id": project_id, **params, "after": after, "limit": limit})
+    return [mapper.recorded(row) for row in rows]
+
+
 async def events_of_types_descending(
     read: Read, project_id: str, run_id: str, types: Sequence[type], *, before: int, limit: int = PAGE_SIZE
 ) -> list[Recorded[Any]]:

@@ -1,7 +1,7 @@
 """Calls about runs: what they are, what they were, and what an operator may do with them."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -129,10 +129,21 @@ class AsyncRuns:
         return await self._connection.send(request)
 
     def history(
-        self, run_id: str, *, page_size: int | None = None, cursor: str | None = None
+        self,
+        run_id: str,
+        *,
+        types: Sequence[str] = (),
+        actor: str | None = None,
+        request_id: str | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
     ) -> AsyncPager[HistoryEvent]:
-        """Iterate over everything that was recorded of the run, in order."""
-        return self._pager(HistoryEvent, run_id, "history", query={"limit": page_size, "cursor": cursor})
+        """Iterate over what was recorded of the run, in order: all of it, or what was of some types, by one actor, or
+        in one request.
+        """
+        wanted = {"types": list(types) or None, "actor": actor, "request_id": request_id}
+        query = {**wanted, "limit": page_size, "cursor": cursor}
+        return self._pager(HistoryEvent, run_id, "history", query=query)
 
     def children(self, run_id: str, *, page_size: int | None = None) -> AsyncPager[Run]:
         """Iterate over the runs that this run has spawned, oldest first."""

@@ -2,7 +2,7 @@
 """Calls about runs: what they are, what they were, and what an operator may do with them."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -127,9 +127,22 @@ class Runs:
         request = Request("GET", path("v1", "runs", "stats"), RunStats, query={"job_id": job_id}, repeatable=True)
         return self._connection.send(request)
 
-    def history(self, run_id: str, *, page_size: int | None = None, cursor: str | None = None) -> Pager[HistoryEvent]:
-        """Iterate over everything that was recorded of the run, in order."""
-        return self._pager(HistoryEvent, run_id, "history", query={"limit": page_size, "cursor": cursor})
+    def history(
+        self,
+        run_id: str,
+        *,
+        types: Sequence[str] = (),
+        actor: str | None = None,
+        request_id: str | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+    ) -> Pager[HistoryEvent]:
+        """Iterate over what was recorded of the run, in order: all of it, or what was of some types, by one actor, or
+        in one request.
+        """
+        wanted = {"types": list(types) or None, "actor": actor, "request_id": request_id}
+        query = {**wanted, "limit": page_size, "cursor": cursor}
+        return self._pager(HistoryEvent, run_id, "history", query=query)
 
     def children(self, run_id: str, *, page_size: int | None = None) -> Pager[Run]:
         """Iterate over the runs that this run has spawned, oldest first."""

@@ -389,3 +389,9 @@ class HistoryQuery(PageQuery):
         BeforeValidator(split),
         Field(max_length=64, description="Types of events, with or without their version: `run.retried`."),
     ] = None
+    actor: Annotated[
+        str | None, Field(max_length=256, description="Who caused them: `apikey:…`, `run:…`, `scheduler`.")
+    ] = None
+    request_id: Annotated[
+        str | None, Field(max_length=128, description="In which request: the `X-Request-ID` of its answer.")
+    ] = None

@@ -12,7 +12,7 @@ from runcord.http.operation import Answer, Call, Operation
 from runcord.http.run_answers import load_run, require_run, run_as_it_was, run_in_version
 from runcord.ledger import mapper
 from runcord.projecting import difference
-from runcord.projecting.time_travel import events_of_types, history, whole_history
+from runcord.projecting.time_travel import events_by, history, whole_history
 from runcord.recorded import Recorded
 from runcord_projections.key_view.projection import SQL as KEYS
 
@@ -22,6 +22,8 @@ _HISTORY = "history"
 async def get_history(call: Call) -> Answer:
     """List the run's events in their order, from the first or after a version: who did what, when, in which request.
 
+    `types`, `actor` and `request_id` pick some of them; all given must hold.
+
     This is the record itself. The run at any `version` of it is `GET /v1/runs/{run_id}?version=`.
     """
     query = call.query(HistoryQuery)
@@ -30,10 +32,19 @@ async def get_history(call: Call) -> Answer:
     read, project_id, run_id = call.backend.read, call.project_id, call.path["run_id"]
     chosen = None if query.types is None else event_classes(query.types)
     await require_run(call)
-    if chosen is None:
+    if chosen is None and query.actor is None and query.request_id is None:
         found = await history(read, project_id, run_id, after=after, limit=query.size + 1)
     else:
-        found = await events_of_types(read, project_id, run_id, chosen, after=after, limit=query.size + 1)
+        found = await events_by(
+            read,
+            project_id,
+            run_id,
+            types=chosen,
+            actor=query.actor,
+            request_id=query.request_id,
+            after=after,
+            limit=query.size + 1,
+        )
     shown = found[: query.size]
     next_cursor = encode_cursor(_HISTORY, shown[-1].version) if len(found) > query.size else None
     return page(call, query, [_render(recorded) for recorded in shown], next_cursor)

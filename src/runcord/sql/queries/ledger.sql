@@ -71,6 +71,17 @@ where project_id = %(project_id)s and stream_id = %(stream_id)s
 order by version
 limit %(limit)s;
 
+-- stream_events_by --
+-- The events of one stream of some types, and of one actor and one request; null means any. Oldest first.
+select stream_id, version, position, recorded_at, event_id, type, data, metadata
+from events
+where project_id = %(project_id)s and stream_id = %(stream_id)s and version > %(after)s
+    and (%(types)s::text[] is null or type = any (%(types)s::text[]))
+    and (%(actor)s::text is null or convert_from(metadata, 'UTF8')::jsonb ->> 'actor' = %(actor)s::text)
+    and (%(request_id)s::text is null or convert_from(metadata, 'UTF8')::jsonb ->> 'request_id' = %(request_id)s::text)
+order by version
+limit %(limit)s;
+
 -- stream_events_of_types_descending --
 -- The events of one stream that have one of the types, newest first.
 select stream_id, version, position, recorded_at, event_id, type, data, metadata
