@@ -74,6 +74,12 @@ def test_the_next_commands_work_as_they_stand_and_so_do_the_commands_about_runs(
     events = json.loads(runcord("runs", "history", run["id"], "--format", "json", *here).stdout)
     assert [event["version"] for event in events] == list(range(1, len(events) + 1))
     assert all(event["type"] in history for event in events)
+    born = str(events[0]["position"])
+    for moment in ("2100-01-01T00:00:00Z", born):
+        then = json.loads(runcord("runs", "at", moment, run["id"], "--format", "json", *here).stdout)
+        assert (then["id"], then["status"]) == (run["id"], "queued")
+    assert json.loads(runcord("runs", "list", "--position", born, "--format", "json", *here).stdout) == [then]
+    assert run["id"] in runcord("runs", "list", "--at", "2100-01-01T00:00:00Z", *here).stdout
     listed = json.loads(runcord("runs", "list", "--status", "queued", "--format", "json", *here).stdout)
     assert [each["id"] for each in listed] == [run["id"]]
     assert json.loads(runcord("runs", "list", "--status", "completed", "--format", "json", *here).stdout) == []

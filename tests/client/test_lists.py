@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -52,6 +53,15 @@ def test_filters_of_several_parts_are_written_as_the_server_reads_them(client: C
     server.answer([])
     assert client.runs.list_dlq(tags={"env": "prod"}, payload_contains=0, job_id="job_1").collect() == []
     assert dict(server.last.url.params) == {"tags[env]": "prod", "payload_contains": "0", "job_id": "job_1"}
+
+
+def test_lists_of_the_past_say_which_moment(client: Client, server: Any) -> None:
+    server.answer([])
+    assert client.runs.list(statuses=["queued"], position=7).collect() == []
+    assert dict(server.last.url.params) == {"statuses": "queued", "position": "7"}
+    server.answer([])
+    assert client.runs.list_dlq(at=datetime(2026, 1, 31, 12, tzinfo=UTC)).collect() == []
+    assert dict(server.last.url.params) == {"at": "2026-01-31T12:00:00+00:00"}
 
 
 def test_a_list_can_be_left_and_taken_up_again(client: Client, server: Any, run_json: dict[str, Any]) -> None:

@@ -24,6 +24,10 @@ runs = typer.Typer(help="Look at runs, as they are and as they were.", no_args_i
 jobs = typer.Typer(help="Look at jobs.", no_args_is_help=True)
 
 RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="The id of the run.")]
+Position = Annotated[
+    int | None, typer.Option("--position", min=1, help="As it was when the ledger was at this position.")
+]
+At = Annotated[str | None, typer.Option("--at", help="As it was at this time: `2026-01-31T12:00:00Z`.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many, at most.")]
 
 _RUN = ("id", "job_slug", "status", "attempt", "priority", "created_at", "finished_at")
@@ -54,11 +58,13 @@ def list_runs(
         str | None,
         typer.Option("--payload-contains", metavar="JSON", help="Only runs whose payload contains this JSON."),
     ] = None,
+    position: Position = None,
+    at: At = None,
     limit: Limit = 50,
     format: Format = "text",
     state_dir: StateDir = None,
 ) -> None:
-    """List runs, newest first; all filters given must hold."""
+    """List runs, newest first; all filters given must hold. With a position or a time, those of then, as they were."""
     filters: dict[str, Any] = {
         "statuses": status or None,
         "job_id": job_id,
@@ -67,6 +73,8 @@ def list_runs(
         "tags": entries("--tag", tags),
         "metadata": entries("--metadata", metadata),
         "payload_contains": _json("--payload-contains", payload),
+        "position": position,
+        "at": _time(at),
     }
     with connected(state_dir) as client:
         found = _rows(islice(client.runs.list(page_size=min(limit, 100), **filters), limit))
@@ -79,10 +87,8 @@ def show_run(
     version: Annotated[
         int | None, typer.Option("--version", min=1, help="As it was after its N-th event.", metavar="N")
     ] = None,
-    position: Annotated[
-        int | None, typer.Option("--position", min=1, help="As it was when the ledger was at this position.")
-    ] = None,
-    at: Annotated[str | None, typer.Option("--at", help="As it was at this time: `2026-01-31T12:00:00Z`.")] = None,
+    position: Position = None,
+    at: At = None,
     format: Format = "text",
     state_dir: StateDir = None,
 ) -> None:
@@ -90,6 +96,21 @@ def show_run(
     with connected(state_dir) as client:
         run = client.runs.get(run_id, version=version, position=position, at=_time(at))
     print_facts(run.model_dump(mode="json", exclude_unset=True), format)
+
+
+@runs.command("at")
+def show_run_at(
+    moment: Annotated[
+        str,
+        typer.Argument(metavar="TIME|POSITION", help="`2026-01-31T12:00:00Z`, or a position of the ledger: `1234`."),
+    ],
+    run_id: RunId,
+    format: Format = "text",
+    state_dir: StateDir = None,
+) -> None:
+    """Show a run as it was at a time, or when the ledger was at a position."""
+    position = int(moment) if moment.isascii() and moment.isdigit() else None
+    show_run(run_id, None, position, moment if position is None else None, format, state_dir)
 
 
 @runs.command("history")

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from runcord.errors import RuncordError
-from runcord_bench import appends, feed, latency, lists, rebuild, time_travel, whole_life
+from runcord_bench import appends, feed, latency, lists, past_lists, rebuild, time_travel, whole_life
 from runcord_bench.conditions import conditions
 from runcord_bench.database import Databases, open_databases
 from runcord_bench.process import ProcessFailed
@@ -24,6 +24,7 @@ BENCHMARKS: Mapping[str, Callable[[Databases, Effort], Report]] = {
     "latency": latency.measure,
     "feed": feed.measure,
     "lists": lists.measure,
+    "past_lists": past_lists.measure,
     "rebuild": rebuild.measure,
     "time_travel": time_travel.measure,
 }

@@ -30,6 +30,7 @@ P99_MS = 20.0
 
 _NEWEST = 2**63 - 1
 _WARM_UP = 5
+_PRESENT: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,19 @@ def measure(databases: Databases, effort: Effort) -> Report:
         product.open_project(dsn, PROJECT)
         job_id = asyncio.run(populate(dsn, PROJECT, effort.listed))
         server = stack.enter_context(running_server(dsn))
-        client = stack.enter_context(_client(server))
-        cases = list(_cases(job_id, effort.listed))
-        found = {case.name: _list(client, case) for case in cases}
-        figures = _measure(client, server, cases, found, effort)
+        client = stack.enter_context(client_of(server))
+        cases = list(cases_among(job_id, effort.listed))
+        found = {case.name: first_page(client, case) for case in cases}
+        figures = sample(client, server.conn, cases, found, effort)
         checks = [
-            _speed(cases, figures),
-            _as_expected(cases, found),
-            _by_index(server.conn, cases),
+            speed(cases, figures, P99_MS),
+            as_expected(cases, found),
+            by_index(server.conn, cases, RUN_TERMS["page"], {"before": _NEWEST}),
         ]
     return Report([Line(case.name, **figures[case.name]) for case in cases], checks)
 
 
-def _cases(job_id: str, runs: int) -> Iterator[Case]:
+def cases_among(job_id: str, runs: int) -> Iterator[Case]:
     """Yield every filter at every selectivity, and filters together."""
     one_in_thousand = min(PAGE, runs // TEMPLATE)
     values = {"all": ("yes", PAGE), "old": ("old", PAGE), "few": ("few", HANDFUL), "none": ("nowhere", 0)}
@@ -108,17 +109,26 @@ def _cases(job_id: str, runs: int) -> Iterator[Case]:
         yield Case(name, wanted, rows, single=False)
 
 
-def _measure(
-    client: httpx2.Client, server: Server, cases: Sequence[Case], found: Mapping[str, Sequence[str]], effort: Effort
+def sample(
+    client: httpx2.Client,
+    conn: psycopg.Connection[tuple[Any, ...]],
+    cases: Sequence[Case],
+    found: Mapping[str, Sequence[str]],
+    effort: Effort,
+    moment: Mapping[str, int] = _PRESENT,
 ) -> Mapping[str, Mapping[str, Figure]]:
-    """Sample all cases in each round, one after the other; the floor reads the same runs by their keys."""
+    """Sample all cases in each round, one after the other, of the present or of a moment.
+
+    The floor reads the same runs by their keys; those of the past are what happened to them until then.
+    """
+    floor = SQL["some_events" if moment else "some_runs"]
     sides: dict[str, Callable[[], Sample]] = {}
     for case in cases:
-        request = client.build_request("GET", "/v1/runs", params={**case.query, "limit": PAGE})
-        keys = {"project_id": PROJECT, "run_ids": list(found[case.name])}
+        request = client.build_request("GET", "/v1/runs", params={**case.query, **moment, "limit": PAGE})
+        keys = {"project_id": PROJECT, "run_ids": list(found[case.name]), **moment}
         operations: dict[str, Callable[[], object]] = {
             "product": lambda request=request: client.send(request).raise_for_status(),
-            "floor": lambda keys=keys: server.conn.execute(SQL["some_runs"], keys).fetchall(),
+            "floor": lambda keys=keys: conn.execute(floor, keys).fetchall(),
         }
         for side, operate in operations.items():
             _timed(operate, _WARM_UP)
@@ -136,25 +146,27 @@ def _timed(operate: Callable[[], object], times: int) -> Sample:
     return Sample(None, latencies)
 
 
-def _client(server: Server) -> httpx2.Client:
+def client_of(server: Server) -> httpx2.Client:
+    """Return a client of the server."""
     return httpx2.Client(
         base_url=server.base_url, headers={"Authorization": f"Bearer {server.api_key}"}, timeout=60, trust_env=False
     )
 
 
-def _list(client: httpx2.Client, case: Case) -> list[str]:
+def first_page(client: httpx2.Client, case: Case, moment: Mapping[str, int] = _PRESENT) -> list[str]:
     """Return the runs of the first page."""
-    answer = client.get("/v1/runs", params={**case.query, "limit": PAGE})
+    answer = client.get("/v1/runs", params={**case.query, **moment, "limit": PAGE})
     answer.raise_for_status()
     return [run["id"] for run in json.loads(answer.content)]
 
 
-def _speed(cases: Sequence[Case], figures: Mapping[str, Mapping[str, Figure]]) -> Check:
+def speed(cases: Sequence[Case], figures: Mapping[str, Mapping[str, Figure]], limit_ms: float) -> Check:
+    """Return whether every filter alone is as fast as it must be."""
     slowest = max((case.name for case in cases if case.single), key=lambda name: _p99(figures, name))
     return Check(
-        what=f"each filter alone lists {PAGE} runs with a p99 under {P99_MS:g} ms",
+        what=f"each filter alone lists {PAGE} runs with a p99 under {limit_ms:g} ms",
         found=f"{_p99(figures, slowest):.1f} ms for the slowest, {slowest}",
-        passed=_p99(figures, slowest) < P99_MS,
+        passed=_p99(figures, slowest) < limit_ms,
         of_speed=True,
     )
 
@@ -163,7 +175,8 @@ def _p99(figures: Mapping[str, Mapping[str, Figure]], name: str) -> float:
     return figures[name]["product"].percentiles_ms["p99"]
 
 
-def _as_expected(cases: Sequence[Case], found: Mapping[str, Sequence[str]]) -> Check:
+def as_expected(cases: Sequence[Case], found: Mapping[str, Sequence[str]]) -> Check:
+    """Return whether every list has the runs that it should."""
     wrong = [f"{case.name} has {len(found[case.name])}" for case in cases if len(set(found[case.name])) != case.rows]
     return Check(
         what="every list has as many runs as were made to be in it",
@@ -172,14 +185,16 @@ def _as_expected(cases: Sequence[Case], found: Mapping[str, Sequence[str]]) -> C
     )
 
 
-def _by_index(conn: psycopg.Connection[tuple[Any, ...]], cases: Sequence[Case]) -> Check:
+def by_index(
+    conn: psycopg.Connection[tuple[Any, ...]], cases: Sequence[Case], statement: bytes, place: Mapping[str, int]
+) -> Check:
     """Run each list's statement in a transaction of its own, and ask the server what was read in it."""
     read: dict[str, int] = {}
     whole: list[str] = []
     for case in cases:
-        place = {"project_id": PROJECT, "before": _NEWEST, "limit": PAGE + 1}
+        params = {"project_id": PROJECT, "limit": PAGE + 1, **place, **case.wanted.params()}
         with conn.transaction():
-            conn.execute(RUN_TERMS["page"], {**place, **case.wanted.params()})
+            conn.execute(statement, params)
             [(tables, rows)] = conn.execute(SQL["touched"]).fetchall()
         read[case.name] = rows
         if tables:

@@ -5,6 +5,8 @@ has, and that none has.
 """
 
 import itertools
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -13,6 +15,8 @@ from runcord.handling.runs import CommandRun
 from runcord.handling.trigger import TriggerRequest, TriggerRuns
 from runcord.ids import new_id
 from runcord.ledger.committer import Committer
+from runcord.projecting.projector import Projector
+from runcord.projecting.registry import projections
 from runcord.run import commands as c
 from runcord.run.events import Failure
 from runcord.sql import load
@@ -33,16 +37,24 @@ HANDFUL = 20
 BATCH = 500
 
 
-async def populate(dsn: str, project_id: str, runs: int) -> str:
-    """Make about so many runs, half of them old, and return the job that most of them are of."""
-    with product.open_committer(dsn) as committer, psycopg.connect(dsn, autocommit=True) as conn:
+async def populate(dsn: str, project_id: str, runs: int, *, whole: bool = False) -> str:
+    """Make about so many runs, half of them old, and return the job that most of them are of.
+
+    With `whole`, they have their whole history, and not only its beginning. What there is of projections is true.
+    """
+    with ExitStack() as stack:
+        committer = stack.enter_context(product.open_committer(dsn))
+        conn = stack.enter_context(psycopg.connect(dsn, autocommit=True))
+        projector = Projector(dsn, projections())
+        stack.callback(projector.close)
+        ledger = _Ledger(conn, projector, project_id)
         job_id = await product.create_job(committer, project_id, slug="listed", max_attempts=1)
         other_id = await product.create_job(committer, project_id, name="rare", slug="rare")
         times = max(0, runs // (2 * TEMPLATE) - 1)
         for era in ("old", "new"):
-            after = _begin(conn, project_id)
+            after = ledger.begin()
             await _work_through(committer, project_id, job_id, era)
-            _copy(conn, project_id, after, times)
+            ledger.copy(after, times, whole)
             if era == "old":
                 await _handful(committer, project_id, other_id)
         conn.execute("vacuum analyze")
@@ -92,18 +104,40 @@ async def _handful(committer: Committer, project_id: str, job_id: str) -> None:
         await product.complete(committer, project_id, claimed)
 
 
-def _begin(conn: psycopg.Connection[Any], project_id: str) -> int:
-    """Have the ledger go on where what follows can be copied, and return the position before it."""
-    [(after,)] = conn.execute(SQL["position"], {"project_id": project_id, "span": SPAN}).fetchall()
-    conn.execute(SQL["move_head"], {"project_id": project_id, "position": after})
-    return after
+@dataclass(frozen=True)
+class _Ledger:
+    """A ledger that leaps, and its projections with it."""
 
+    conn: psycopg.Connection[Any]
+    projector: Projector
+    project_id: str
 
-def _copy(conn: psycopg.Connection[Any], project_id: str, after: int, times: int) -> None:
-    """Copy what was recorded after a position."""
-    [(end,)] = conn.execute(SQL["position"], {"project_id": project_id, "span": SPAN}).fetchall()
-    assert end == after + SPAN, "what is copied has more events than there is room for"
-    params = {"project_id": project_id, "after": after, "span": SPAN, "times": times}
-    for statement in ("copy_events", "copy_runs", "copy_terms"):
-        conn.execute(SQL[statement], params)
-    conn.execute(SQL["move_head"], {"project_id": project_id, "position": end + SPAN * times})
+    def begin(self) -> int:
+        """Have the ledger go on where what follows can be copied, and return the position before it."""
+        after = self._next()
+        self._leap(after)
+        return after
+
+    def copy(self, after: int, times: int, whole: bool) -> None:
+        """Copy what was recorded after a position."""
+        end = self._next()
+        assert end == after + SPAN, "what is copied has more events than there is room for"
+        self._project()
+        params = {"project_id": self.project_id, "after": after, "span": SPAN, "times": times, "whole": whole}
+        for statement in ("copy_events", "copy_runs", "copy_terms", *(("copy_history",) if whole else ())):
+            self.conn.execute(SQL[statement], params)
+        self._leap(end + SPAN * times)
+
+    def _next(self) -> int:
+        return self.conn.execute(SQL["position"], {"project_id": self.project_id, "span": SPAN}).fetchall()[0][0]
+
+    def _leap(self, position: int) -> None:
+        self._project()
+        with self.conn.transaction():
+            for statement in ("move_head", "move_projections"):
+                self.conn.execute(SQL[statement], {"project_id": self.project_id, "position": position})
+
+    def _project(self) -> None:
+        """Move all projections to the end, before which there is nothing but events."""
+        while self.projector.advance(self.project_id).position:
+            pass

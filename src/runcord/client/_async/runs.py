@@ -46,7 +46,7 @@ class AsyncRuns:
         Raises:
             NotFoundError: there is no such run, or was none then.
         """
-        query = {"version": version, "position": position, "at": None if at is None else at.isoformat()}
+        query = {"version": version, "position": position, "at": _time(at)}
         return await self._connection.send(
             Request("GET", path("v1", "runs", run_id), Run, query=query, repeatable=True)
         )
@@ -73,12 +73,15 @@ class AsyncRuns:
         metadata_value: str | None = None,
         metadata: Mapping[str, str] | None = None,
         payload_contains: Any = None,
+        position: int | None = None,
+        at: datetime | None = None,
         page_size: int | None = None,
         cursor: str | None = None,
     ) -> AsyncPager[Run]:
         """Iterate over the project's runs that meet all conditions given, newest first.
 
         A key alone asks for runs that have it, whatever its value. `payload_contains` is any JSON value but null.
+        With a position of the ledger, or a time: the runs that met them then, as they were.
         """
         query: dict[str, QueryValue] = {
             "status": status,
@@ -93,6 +96,8 @@ class AsyncRuns:
             "metadata_value": metadata_value,
             **entries("metadata", metadata),
             "payload_contains": None if payload_contains is None else encode(payload_contains).decode(),
+            "position": position,
+            "at": _time(at),
             "limit": page_size,
             "cursor": cursor,
         }
@@ -107,10 +112,15 @@ class AsyncRuns:
         tags: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
         payload_contains: Any = None,
+        position: int | None = None,
+        at: datetime | None = None,
         page_size: int | None = None,
         cursor: str | None = None,
     ) -> AsyncPager[Run]:
-        """Iterate over the dead letters that meet all conditions given, newest first."""
+        """Iterate over the dead letters that meet all conditions given, newest first.
+
+        With a position of the ledger, or a time: those of then, as they were.
+        """
         query: dict[str, QueryValue] = {
             "job_id": job_id,
             "triggered_by": triggered_by,
@@ -118,6 +128,8 @@ class AsyncRuns:
             **entries("tags", tags),
             **entries("metadata", metadata),
             "payload_contains": None if payload_contains is None else encode(payload_contains).decode(),
+            "position": position,
+            "at": _time(at),
             "limit": page_size,
             "cursor": cursor,
         }
@@ -274,3 +286,7 @@ class AsyncRuns:
     def _pager(self, item: type[T], *segments: str, query: Mapping[str, QueryValue]) -> AsyncPager[T]:
         target = path("v1", "runs", *segments)
         return AsyncPager(self._connection, Request("GET", target, item, query=query, repeatable=True))
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()

@@ -47,7 +47,7 @@ class Runs:
         Raises:
             NotFoundError: there is no such run, or was none then.
         """
-        query = {"version": version, "position": position, "at": None if at is None else at.isoformat()}
+        query = {"version": version, "position": position, "at": _time(at)}
         return self._connection.send(Request("GET", path("v1", "runs", run_id), Run, query=query, repeatable=True))
 
     def diff(self, run_id: str, *, since: int | None = None, to: int | None = None) -> RunDiff:
@@ -72,12 +72,15 @@ class Runs:
         metadata_value: str | None = None,
         metadata: Mapping[str, str] | None = None,
         payload_contains: Any = None,
+        position: int | None = None,
+        at: datetime | None = None,
         page_size: int | None = None,
         cursor: str | None = None,
     ) -> Pager[Run]:
         """Iterate over the project's runs that meet all conditions given, newest first.
 
         A key alone asks for runs that have it, whatever its value. `payload_contains` is any JSON value but null.
+        With a position of the ledger, or a time: the runs that met them then, as they were.
         """
         query: dict[str, QueryValue] = {
             "status": status,
@@ -92,6 +95,8 @@ class Runs:
             "metadata_value": metadata_value,
             **entries("metadata", metadata),
             "payload_contains": None if payload_contains is None else encode(payload_contains).decode(),
+            "position": position,
+            "at": _time(at),
             "limit": page_size,
             "cursor": cursor,
         }
@@ -106,10 +111,15 @@ class Runs:
         tags: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
         payload_contains: Any = None,
+        position: int | None = None,
+        at: datetime | None = None,
         page_size: int | None = None,
         cursor: str | None = None,
     ) -> Pager[Run]:
-        """Iterate over the dead letters that meet all conditions given, newest first."""
+        """Iterate over the dead letters that meet all conditions given, newest first.
+
+        With a position of the ledger, or a time: those of then, as they were.
+        """
         query: dict[str, QueryValue] = {
             "job_id": job_id,
             "triggered_by": triggered_by,
@@ -117,6 +127,8 @@ class Runs:
             **entries("tags", tags),
             **entries("metadata", metadata),
             "payload_contains": None if payload_contains is None else encode(payload_contains).decode(),
+            "position": position,
+            "at": _time(at),
             "limit": page_size,
             "cursor": cursor,
         }
@@ -271,3 +283,7 @@ class Runs:
     def _pager(self, item: type[T], *segments: str, query: Mapping[str, QueryValue]) -> Pager[T]:
         target = path("v1", "runs", *segments)
         return Pager(self._connection, Request("GET", target, item, query=query, repeatable=True))
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
