@@ -2,15 +2,12 @@
 
 import asyncio
 import signal
-from collections.abc import Mapping, Sequence
 
 import psycopg
 import pytest
 
 from runcord.clock import monotonic
-from runcord.projecting import generations as g
-from runcord.projecting.projector import Projector
-from runcord.projecting.registry import projections
+from runcord.testing.projections import check_rebuilt
 from runcord.testing.server import PROJECT, ServerProcess
 
 from .clients import Journal, create_job, struck, trigger_keys, work_off
@@ -43,37 +40,6 @@ async def caught_up(dsn: str, within: float = BACK_SECS) -> None:
         await asyncio.sleep(0.02)
 
 
-def rows(dsn: str, generation: int) -> Mapping[str, Sequence[str]]:
-    """Return the rows of all projections in a generation, as text."""
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        return {
-            name: [
-                row
-                for (row,) in conn.execute(
-                    f"select (to_jsonb(t) - 'generation')::text from {projection.table.name} t "
-                    "where project_id = %s and generation = %s order by 1".encode(),
-                    (PROJECT, generation),
-                )
-            ]
-            for name, projection in projections().items()
-        }
-
-
-def check_projections(dsn: str) -> None:
-    """What the live generations hold is what a build from the log holds."""
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        for projection in projections().values():
-            assert g.build(conn, PROJECT, projection, switches=False) == 2
-    projector = Projector(dsn, projections())
-    while projector.advance(PROJECT).position:
-        pass
-    projector.close()
-    live = rows(dsn, 1)
-    assert rows(dsn, 2) == live
-    assert live["run_history"]
-    assert live["job_statistics"]
-
-
 @pytest.mark.parametrize("moment", ["before_commit", "after_commit"])
 @pytest.mark.parametrize("passing", [4, 5, 8])
 def test_projections_go_on_where_a_kill_has_left_them(dsn: str, moment: str, passing: int) -> None:
@@ -94,7 +60,9 @@ def test_projections_go_on_where_a_kill_has_left_them(dsn: str, moment: str, pas
             await caught_up(dsn)
         finally:
             server.kill()
-        check_projections(dsn)
+        live = check_rebuilt(dsn, PROJECT)
+        assert live["run_history"]
+        assert live["job_statistics"]
         check_ledger(dsn, PROJECT)
 
     asyncio.run(live())
@@ -130,6 +98,8 @@ def test_a_server_that_stops_by_itself_leaves_nothing_behind(dsn: str) -> None:
             assert server.stop() in {0, -signal.SIGTERM}
         with ServerProcess(dsn):
             await caught_up(dsn)
-        check_projections(dsn)
+        live = check_rebuilt(dsn, PROJECT)
+        assert live["run_history"]
+        assert live["job_statistics"]
 
     asyncio.run(live())

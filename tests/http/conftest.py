@@ -1,8 +1,10 @@
 """A server in this process, on a database of its own, and clients that speak to it."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 import psycopg
 import pytest
@@ -15,6 +17,7 @@ from runcord.http.credentials import create_project
 from runcord.http.key_administration import create_key
 from runcord.settings import load_settings
 from runcord.testing.contract import check_answer
+from runcord.testing.projections import check_rebuilt
 
 PROJECT = "proj_test"
 DEADLINE = 10.0
@@ -88,11 +91,17 @@ NewApi = Callable[..., Api]
 
 
 @pytest.fixture
-def app(dsn: str) -> Starlette:
-    """The application; it runs while a client or its lifespan does."""
+def app(dsn: str, request: pytest.FixtureRequest) -> Iterator[Starlette]:
+    """The application; it runs while a client or its lifespan does.
+
+    After one test of sixteen, projections that are built anew of what it has left in the ledger are held against the
+    live ones; after every test with RUNCORD_CHECK_PROJECTIONS=all.
+    """
     with psycopg.connect(dsn, autocommit=True) as conn:
         create_project(conn, PROJECT, "Test")
-    return create_app(load_settings(writers=1, readers=2), dsn)
+    yield create_app(load_settings(writers=1, readers=2), dsn)
+    if os.environ.get("RUNCORD_CHECK_PROJECTIONS") == "all" or crc32(request.node.nodeid.encode()) % 16 == 0:
+        check_rebuilt(dsn, PROJECT)
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
+import psycopg
 import pytest
 
 from runcord.testing.postgres import TestServer
+from runcord.testing.projections import check_rebuilt
 from runcord.testing.server import ServerProcess
 
 from .world import Form, World, open_world
@@ -26,6 +28,11 @@ def served(postgres: TestServer, template_database: str) -> Iterator[Served]:
     dsn = postgres.create_database(template=template_database)
     with ServerProcess(dsn) as server:
         yield Served(server.base_url, dsn)
+    # Whatever these tests have left in the ledgers, projections that are built of it anew equal the live ones.
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        projects = conn.execute("select project_id from ledger_heads where position > 0").fetchall()
+    for (project_id,) in projects:
+        check_rebuilt(dsn, project_id)
     postgres.drop_database(dsn)
 
 
