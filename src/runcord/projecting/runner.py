@@ -41,7 +41,9 @@ _BATCH = 1_000
 _SWEEP_SECS = 1.0
 _IDLE_SECS = 1.0
 _POLL_SECS = 0.02
-_RETRY_PARKED_SECS = 60.0
+_WHOLE_SWEEP_SECS = 60.0
+"""How often all projects are looked at, and parked generations tried again; else those where something happened."""
+_RECENT_SECS = 300.0
 _MOST_PROJECTS = 1_000
 
 
@@ -155,19 +157,19 @@ class ProjectionRunner:
 
     async def _keep_sweeping(self) -> None:
         """Find what nobody moves on: after a start, when another process was lost, and for parked generations."""
-        retry_at = monotonic() + _RETRY_PARKED_SECS
+        whole_at = monotonic()
         while True:
             try:
-                await self._sweep()
+                if whole := monotonic() >= whole_at:
+                    whole_at = monotonic() + _WHOLE_SWEEP_SECS
+                    await self._touch(SQL["unpark_old"], {"age_secs": _WHOLE_SWEEP_SECS})
+                await self._sweep(None if whole else _RECENT_SECS)
                 await drop_some(self._touch, self._projections, secs=_SWEEP_SECS)
-                if monotonic() >= retry_at:
-                    retry_at = monotonic() + _RETRY_PARKED_SECS
-                    await self._touch(SQL["unpark_old"], {"age_secs": _RETRY_PARKED_SECS})
             except (Unavailable, psycopg.Error) as error:
                 log.warning("projections_wait", error=str(error).strip())
             await asyncio.sleep(_SWEEP_SECS)
 
-    async def _sweep(self) -> None:
-        params = {"names": list(self._projections), "idle_secs": _IDLE_SECS, "limit": _MOST_PROJECTS}
-        for project_id, _ in await self._read(SQL["behind"], params):
+    async def _sweep(self, recent_secs: float | None) -> None:
+        wanted = {"recent_secs": recent_secs, "idle_secs": _IDLE_SECS, "limit": _MOST_PROJECTS}
+        for (project_id,) in await self._read(SQL["behind"], {"names": list(self._projections), **wanted}):
             self._note(project_id)
