@@ -69,7 +69,8 @@ async def test_restless_runs_are_found_as_they_were(project: Project) -> None:
     await live(project, rng, 100)
     model = await compare(project, rng)
     assert project.rows("select from run_history where positions[1] > created_position"), "some of it is not kept"
-    assert project.rows("select from run_snapshots")
+    assert project.rows("delete from run_snapshots returning 1")
+    await compare(project, rng)  # without snapshots, all the same
     assert len({was.run.payload_version for states in model.states.values() for _, was in states}) > 2
 
 

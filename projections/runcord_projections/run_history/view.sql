@@ -3,24 +3,11 @@
 -- candidates --
 -- Runs that may have met a filter at a position, newest first, below a position; each with its latest snapshot up to
 -- there, if it has one.
-select c.run_id, c.created_position, s.version, s.state
+select run_id, created_position, version, state
 from find_past_runs(
     %(project_id)s, %(position)s, %(before)s, %(limit)s, %(statuses)s::text[], %(any_status)s, %(terms)s::bigint[],
     %(other_terms)s::bigint[]
-) as c
-left join lateral (
-    select n.version, n.state
-    from run_snapshots n
-    where n.project_id = %(project_id)s
-        and n.generation = (
-            select p.generation from projections p
-            where p.project_id = %(project_id)s and p.name = 'run_snapshots' and p.status = 'live'
-        )
-        and n.run_id = c.run_id and n.position <= %(position)s
-    order by n.version desc
-    limit 1
-) as s on true
-order by c.created_position desc;
+);
 
 -- events --
 -- What happened to some runs after a version of each, up to a position: so many events of each at most, in order. The

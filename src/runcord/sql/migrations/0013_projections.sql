@@ -234,7 +234,7 @@ $$;
 -- Runs that may have met filters when the ledger was at `p_position`: all that did, and some that did not, newest first,
 -- below a position, at most `p_limit`. As in `find_runs`, candidates come from the statuses or from the terms, whichever
 -- are rarer just there; those of the one are held against the other. Terms are only ever added, so they lead to whatever
--- once had them.
+-- once had them. Each comes with its latest snapshot up to `p_position`, if it has one.
 create function find_past_runs(
     p_project_id text,
     p_position bigint,
@@ -244,7 +244,7 @@ create function find_past_runs(
     p_any_status boolean,
     p_terms bigint[],
     p_other_terms bigint[]
-) returns table (run_id text, created_position bigint)
+) returns table (run_id text, created_position bigint, version bigint, state bytea)
 language plpgsql stable rows 50
 set enable_seqscan = off
 set enable_bitmapscan = off
@@ -256,6 +256,10 @@ as $$
 declare
     v_generation constant integer := case when p_any_status then null
         else generation_at(p_project_id, 'run_history', p_position) end;
+    v_snapshots constant integer := (
+        select p.generation from projections p
+        where p.project_id = p_project_id and p.name = 'run_snapshots' and p.status = 'live'
+    );
     v_by_terms constant boolean := cardinality(p_terms) > 0;
     v_by_status boolean := not v_by_terms;
     v_before bigint := least(p_before, p_position + 1);
@@ -270,7 +274,10 @@ declare
     v_run_ids text[];
     v_positions bigint[];
     v_left integer := p_limit;
-    v_found integer;
+    v_found_ids text[];
+    v_found_positions bigint[];
+    v_all_ids text[] := '{}';
+    v_all_positions bigint[] := '{}';
 begin
     while v_left > 0 and v_before > 1 loop
         if v_by_terms then
@@ -310,17 +317,14 @@ begin
 
         if v_by_status then
             v_before := v_status_from;
-            return query
-            select c.run_id, c.created_position
+            select array_agg(c.run_id), array_agg(c.created_position) into v_found_ids, v_found_positions
             from unnest(v_run_ids, v_positions) as c (run_id, created_position)
             where not v_by_terms
                 or exists (
                     select places_of_terms(p_project_id, v_terms, c.created_position, c.created_position + 1)
                     union all
                     select places_of_terms(p_project_id, v_other_terms, c.created_position, c.created_position + 1)
-                )
-            order by c.created_position desc
-            limit v_left;
+                );
         else
             select array_agg(e.stream_id), array_agg(c.position),
                 case when count(*) = v_take then min(c.position) else v_from end
@@ -334,19 +338,31 @@ begin
             ) as c
             -- A run was created by the first event of its stream.
             join events e on e.project_id = p_project_id and e.position = c.position and e.version = 1;
-            return query
-            select c.run_id, c.created_position
+            select array_agg(c.run_id), array_agg(c.created_position) into v_found_ids, v_found_positions
             from unnest(v_run_ids, v_positions) as c (run_id, created_position)
             left join run_history h
                 on h.project_id = p_project_id and h.generation = v_generation and h.run_id = c.run_id
-            where p_any_status or coalesce(h.statuses[width_bucket(p_position, h.positions)] = any (p_statuses), true)
-            order by c.created_position desc
-            limit v_left;
+            where p_any_status or coalesce(h.statuses[width_bucket(p_position, h.positions)] = any (p_statuses), true);
         end if;
-        get diagnostics v_found = row_count;
-        v_left := v_left - v_found;
+        v_all_ids := v_all_ids || v_found_ids;
+        v_all_positions := v_all_positions || v_found_positions;
+        v_left := p_limit - cardinality(v_all_ids);
         v_take := least(v_take * 2, 1024);
         v_rows := least(v_rows * 2, 256);
     end loop;
+
+    return query
+    select c.run_id, c.created_position, s.version, s.state
+    from unnest(v_all_ids, v_all_positions) as c (run_id, created_position)
+    left join lateral (
+        select n.version, n.state
+        from run_snapshots n
+        where n.project_id = p_project_id and n.generation = v_snapshots and n.run_id = c.run_id
+            and n.position <= p_position
+        order by n.version desc
+        limit 1
+    ) as s on true
+    order by c.created_position desc
+    limit p_limit;
 end
 $$;
