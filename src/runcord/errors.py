@@ -308,6 +308,12 @@ class ProjectionNotParked(Conflict):
     code = "projection_not_parked"
 
 
+class ProjectionIsInline(Conflict):
+    """Commands are decided on these rows: they pass over no event."""
+
+    code = "projection_is_inline"
+
+
 class GenerationNotFound(NotFound):
     """The projection has no such generation."""
 

@@ -32,6 +32,7 @@ from runcord.ledger.tail import Tail
 from runcord.ledger.transaction import Row
 from runcord.ledger.view import Change
 from runcord.projecting.administration import Operator
+from runcord.projecting.inline_keeper import InlineKeeper
 from runcord.projecting.registry import projections
 from runcord.projecting.runner import ProjectionRunner
 from runcord.queue.bulk_runner import BulkRunner
@@ -169,6 +170,9 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
             lease_secs=settings.dispatch_lease_secs,
         )
         stack.push_async_callback(dispatcher.close)
+        operator = Operator(dsn)
+        keeper = InlineKeeper(dsn, inline.rebuildables(), read, operator)
+        stack.push_async_callback(keeper.close)
         runner = ProjectionRunner(dsn, projections(), read, touch)
         stack.push_async_callback(runner.close)
         for job in (
@@ -176,6 +180,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
             scheduler.run,
             bulk_runner.run,
             runner.run,
+            keeper.run,
             *((dispatcher.run,) if settings.dispatch_concurrency else ()),
         ):
             task = asyncio.create_task(_keep(job))
@@ -194,7 +199,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
             stream_slots=StreamSlots(settings.streams, settings.streams_per_project),
             scheduler=scheduler,
             projections=runner,
-            operator=Operator(dsn),
+            operator=operator,
             readers=readers,
             service=service,
             credentials=Credentials(service),

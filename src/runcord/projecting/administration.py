@@ -8,7 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -40,11 +40,25 @@ _PAUSE_SECS = 0.02
 _AT_ONCE = 2
 
 
+class Administered(Protocol):
+    """What has generations."""
+
+    @property
+    def name(self) -> str:
+        """Unique among all."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """The version of its code."""
+        ...
+
+
 class Operator:
     """Runs work of operators on connections of its own, in threads, so that no request waits for it."""
 
     def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+        self.dsn = dsn
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, work: Callable[[psycopg.Connection[Any]], T]) -> T:
@@ -58,7 +72,7 @@ class Operator:
 
     def _run(self, work: Callable[[psycopg.Connection[Any]], T]) -> T:
         try:
-            with connect_operator(self._dsn) as conn:
+            with connect_operator(self.dsn) as conn:
                 return work(conn)
         except psycopg.OperationalError as error:
             raise Unavailable from error
@@ -68,7 +82,7 @@ class Operator:
 class Overview:
     """A projection in a project: the generations it has, and how long the ledger is."""
 
-    projection: Projection[Any]
+    projection: Administered
     head: int
     generations: Sequence[Generation]
 
@@ -81,7 +95,7 @@ class Overview:
         return max(0, self.head - generation.position)
 
 
-def overviews(projections: Iterable[Projection[Any]], rows: Iterable[Sequence[Any]], head: int) -> dict[str, Overview]:
+def overviews(projections: Iterable[Administered], rows: Iterable[Sequence[Any]], head: int) -> dict[str, Overview]:
     """Return the projections by name; `rows` are those of the query `generations`."""
     known: dict[str, list[Generation]] = {}
     for row in rows:
@@ -135,7 +149,7 @@ def compare_generations(
         ProjectionNotReady: there is none that is ready, or one of them stands still.
     """
     deadline = monotonic() + PATIENCE_SECS
-    head = _head(conn, project_id)
+    head = g.head_position(conn, project_id)
     conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     conn.read_only = True
     while True:
@@ -147,7 +161,7 @@ def compare_generations(
         _wait(deadline, live, ready)
 
 
-def drop(conn: psycopg.Connection[Any], project_id: str, projection: Projection[Any], number: int | None) -> Generation:
+def drop(conn: psycopg.Connection[Any], project_id: str, projection: Administered, number: int | None) -> Generation:
     """Have a generation dropped, the only one that is not read if none is named; return it.
 
     Raises:
@@ -170,7 +184,7 @@ def drop(conn: psycopg.Connection[Any], project_id: str, projection: Projection[
         return next(now for now in _generations(conn, project_id, projection) if now.number == one.number)
 
 
-def retry(conn: psycopg.Connection[Any], project_id: str, projection: Projection[Any]) -> None:
+def retry(conn: psycopg.Connection[Any], project_id: str, projection: Administered) -> None:
     """Have the parked generations try again the event that they could not take.
 
     Raises:
@@ -200,12 +214,7 @@ def _pair(
     raise ProjectionNotReady(f"generation {building.number} of {projection.name} is {_state(building)}")
 
 
-def _head(conn: psycopg.Connection[Any], project_id: str) -> int:
-    row = conn.execute(SQL["head_position"], {"project_id": project_id}).fetchone()
-    return 0 if row is None else row[0]
-
-
-def _generations(conn: psycopg.Connection[Any], project_id: str, projection: Projection[Any]) -> list[Generation]:
+def _generations(conn: psycopg.Connection[Any], project_id: str, projection: Administered) -> list[Generation]:
     return [one for one in g.load_generations(conn, project_id) if one.name == projection.name]
 
 

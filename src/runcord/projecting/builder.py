@@ -34,8 +34,9 @@ _PAUSE_SECS = 0.1
 class Builder:
     """Runs one building process at a time, for one project after the other."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, module: str = "runcord.projecting.builder") -> None:
         self._dsn = dsn
+        self._module = module
         self._process: subprocess.Popen[bytes] | None = None
 
     def build(self, project_id: str) -> None:
@@ -44,7 +45,7 @@ class Builder:
             return
         self.close()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "runcord.projecting.builder"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", self._module], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
         )
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"dsn": self._dsn, "project_id": project_id}).encode() + b"\n")
@@ -78,18 +79,24 @@ def build(projector: Projector, project_id: str) -> None:
 
 def main() -> None:
     """Build what the input says."""
+    dsn, project_id = begin()
+    projector = Projector(dsn, projections())
+    try:
+        build(projector, project_id)
+    except psycopg.Error as error:
+        log.warning("builder_ends", project_id=project_id, error=str(error).strip())
+    finally:
+        projector.close()
+
+
+def begin() -> tuple[str, str]:
+    """Make this process a builder, and return what its input says: the database and the project."""
     given = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
     os.nice(NICENESS)
     gc.disable()  # folding leaves no cycles, and looking for them takes a third of the time
     faults.arm_from_environment()
-    projector = Projector(given["dsn"], projections())
-    try:
-        build(projector, given["project_id"])
-    except psycopg.Error as error:
-        log.warning("builder_ends", project_id=given["project_id"], error=str(error).strip())
-    finally:
-        projector.close()
+    return given["dsn"], given["project_id"]
 
 
 def _end_with(stream: IO[bytes]) -> None:

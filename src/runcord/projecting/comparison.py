@@ -55,11 +55,20 @@ class Sides:
 def compare(conn: psycopg.Connection[Any], sides: Sides, params: Mapping[str, Any]) -> Comparison:
     """Compare column by column, as they are stored. The connection is in a snapshot if the sides may change."""
     [(live_rows, rebuilt_rows, differing, missing, surplus)] = conn.execute(_counts(sides), params).fetchall()
-    first: list[Difference] = []
-    if differing or missing or surplus:
-        for *key, how in conn.execute(_first(sides), {**params, "shown": SHOWN}):
-            first.append(Difference(dict(zip(sides.key, key, strict=True)), how))
+    first = _differences(conn, sides, params, SHOWN) if differing or missing or surplus else []
     return Comparison(live_rows, rebuilt_rows, differing, missing, surplus, first)
+
+
+def all_differences(conn: psycopg.Connection[Any], sides: Sides, params: Mapping[str, Any]) -> list[Difference]:
+    """Return all rows that differ, in the order of their keys."""
+    return _differences(conn, sides, params, None)
+
+
+def _differences(
+    conn: psycopg.Connection[Any], sides: Sides, params: Mapping[str, Any], limit: int | None
+) -> list[Difference]:
+    rows = conn.execute(_differing(sides), {**params, "shown": limit})
+    return [Difference(dict(zip(sides.key, key, strict=True)), how) for *key, how in rows]
 
 
 def _counts(sides: Sides) -> sql.Composed:
@@ -70,7 +79,7 @@ def _counts(sides: Sides) -> sql.Composed:
     ).format(**_parts(sides))
 
 
-def _first(sides: Sides) -> sql.Composed:
+def _differing(sides: Sides) -> sql.Composed:
     return sql.SQL(
         "select {key}, case when not ({in_rebuilt}) then 'missing' when not ({in_live}) then 'surplus' "
         "else 'differs' end from {both} where not ({in_live}) or not ({in_rebuilt}) or {differs} "

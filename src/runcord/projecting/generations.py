@@ -114,6 +114,12 @@ def switch(conn: psycopg.Connection[Any], project_id: str, generation: Generatio
     return False
 
 
+def head_position(conn: psycopg.Connection[Any], project_id: str) -> int:
+    """Return how far the project's ledger has got."""
+    row = conn.execute(SQL["head_position"], {"project_id": project_id}).fetchone()
+    return 0 if row is None else row[0]
+
+
 def _named(generations: Iterable[Generation]) -> dict[str, Any]:
     named = list(generations)
     return {"names": [one.name for one in named], "generations": [one.number for one in named]}

@@ -21,16 +21,20 @@ class ProjectionGeneration(Model):
     behind: int
     progress: float
     switches: bool
-    created_at: datetime
-    moved_at: datetime
+    created_at: datetime | None = None
+    moved_at: datetime | None = None
     parked_at: int | None = None
     error: str | None = None
 
 
 class Projection(Model):
-    """Show a projection with its generations; `head` is the position of the ledger's last event."""
+    """Show a projection with its generations; `head` is the position of the ledger's last event.
+
+    `kind` is `tracked`, or `inline` for rows that commits themselves write, as generation 0.
+    """
 
     name: str
+    kind: str
     version: int
     head: int
     generations: Sequence[ProjectionGeneration]

@@ -37,7 +37,7 @@ class Skip(Body):
 class Generation(Document):
     """One build of a projection."""
 
-    generation: Annotated[int, Field(description="Its number.")]
+    generation: Annotated[int, Field(description="Its number; 0 for the rows that commits themselves write.")]
     version: Annotated[int, Field(description="The version of the code that it was begun with.")]
     status: Annotated[
         Literal["live", "building", "ready", "retired", "dropping"],
@@ -50,8 +50,8 @@ class Generation(Document):
     behind: Annotated[int, Field(description="How many events it has still to take.")]
     progress: Annotated[float, Field(ge=0, le=1, description="The part of the ledger that it has taken.")]
     switches: Annotated[bool, Field(description="Whether it takes over by itself when it is ready.")]
-    created_at: datetime
-    moved_at: datetime
+    created_at: Maybe[datetime] = None
+    moved_at: Maybe[datetime] = None
     parked_at: Annotated[Maybe[int], Field(description="The position of an event that it cannot take.")] = None
     error: Annotated[Maybe[str], Field(description="Why it cannot.")] = None
 
@@ -60,6 +60,13 @@ class Projection(Document):
     """A read model, folded from the ledger, with all its generations."""
 
     name: str
+    kind: Annotated[
+        Literal["tracked", "inline"],
+        Field(
+            description="`tracked`: it follows the ledger. `inline`: commits write its rows themselves; a rebuild "
+            "stands beside them, and a switch heals those that differ."
+        ),
+    ]
     version: Annotated[int, Field(description="The version of the code that the server runs.")]
     head: Annotated[int, Field(description="The position of the ledger's last event.")]
     generations: list[Generation]

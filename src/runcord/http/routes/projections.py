@@ -1,19 +1,26 @@
 """Projections: how far they are, and what operators do to them."""
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-from runcord.errors import ProjectionNotFound
+from runcord.errors import ProjectionIsInline, ProjectionNotFound
 from runcord.handling.projections import SkipEvent
 from runcord.http.models import projection as m
 from runcord.http.models.page import PageQuery, encode_cursor, list_of, page
 from runcord.http.operation import Answer, Call, Operation
+from runcord.inline import rebuildables
 from runcord.projecting import administration as a
+from runcord.projecting import inline_administration as inline
 from runcord.projecting.generations import Generation
 from runcord.projecting.projection import Projection
+from runcord.projecting.rebuildable import Rebuildable
 from runcord.projecting.registry import projections
 
 _PROJECTIONS = "projections"
+
+LIVE = 0
+"""The number under which the rows that commits write are shown: there is one of them, and it never ends."""
 
 
 async def list_projections(call: Call) -> Answer:
@@ -39,8 +46,9 @@ async def rebuild_projection(call: Call) -> Answer:
     there is one that is not live yet.
     """
     projection, body = _projection(call), call.body(m.Rebuild)
+    begin = inline.begin if isinstance(projection, Rebuildable) else a.rebuild
     begun = await call.backend.operator.run(
-        lambda conn: a.rebuild(conn, call.project_id, projection, switches=body.switch)
+        lambda conn: begin(conn, call.project_id, cast(Any, projection), switches=body.switch)
     )
     call.backend.projections.hurry(call.project_id)
     return Answer(_render_generation(await _overview(call), begun), 202)
@@ -49,10 +57,14 @@ async def rebuild_projection(call: Call) -> Answer:
 async def switch_projection(call: Call) -> Answer:
     """Have the generation that is ready take over: reads go to it from the next one on.
 
-    The one that was live is `retired`, and kept until it is dropped. 409 if none is ready.
+    The one that was live is `retired`, and kept until it is dropped. Of an inline view, the rows that differ are
+    written over those that are read, and the rebuild is dropped. 409 if none is ready.
     """
-    projection = _projection(call)
-    await call.backend.operator.run(lambda conn: a.switch(conn, call.project_id, projection))
+    projection, operator = _projection(call), call.backend.operator
+    if isinstance(projection, Rebuildable):
+        await operator.run(lambda conn: inline.switch(operator.dsn, conn, call.project_id, projection))
+    else:
+        await operator.run(lambda conn: a.switch(conn, call.project_id, projection))
     return Answer(_render(await _overview(call)))
 
 
@@ -71,14 +83,21 @@ async def compare_projection(call: Call) -> Answer:
 
     `equal` says that both have the same rows, byte for byte. 409 if none is ready.
     """
-    projection = _projection(call)
-    live, rebuilt, found = await call.backend.operator.run(
-        lambda conn: a.compare_generations(conn, call.project_id, projection)
-    )
+    projection, operator = _projection(call), call.backend.operator
+    if isinstance(projection, Rebuildable):
+        live = LIVE
+        rebuilt, found = await operator.run(
+            lambda conn: inline.compare_rebuild(operator.dsn, conn, call.project_id, projection)
+        )
+    else:
+        first, rebuilt, found = await operator.run(
+            lambda conn: a.compare_generations(conn, call.project_id, projection)
+        )
+        live = first.number
     body = {
         "name": projection.name,
-        "position": live.position,
-        "live_generation": live.number,
+        "position": rebuilt.position,
+        "live_generation": live,
         "rebuilt_generation": rebuilt.number,
         "equal": found.equal,
         "live_rows": found.live_rows,
@@ -98,6 +117,8 @@ async def skip_event(call: Call) -> Answer:
     one where it is parked.
     """
     projection, body = _projection(call), call.body(m.Skip)
+    if isinstance(projection, Rebuildable):
+        raise ProjectionIsInline
     handler = SkipEvent(call.context, projection.name, body.position, body.reason)
     committed = await call.backend.committer.execute(call.project_id, handler)
     call.backend.projections.hurry(call.project_id)
@@ -112,10 +133,14 @@ async def retry_projection(call: Call) -> Answer:
     return Answer(_render(await _overview(call)))
 
 
-def _projection(call: Call) -> Projection[Any]:
-    found = projections().get(call.path["name"])
+def _all() -> Mapping[str, Projection[Any] | Rebuildable]:
+    return dict(sorted({**projections(), **rebuildables()}.items()))
+
+
+def _projection(call: Call) -> Projection[Any] | Rebuildable:
+    found = _all().get(call.path["name"])
     if found is None:
-        raise ProjectionNotFound(f"there is no such projection: there are {', '.join(projections())}")
+        raise ProjectionNotFound(f"there is no such projection: there are {', '.join(_all())}")
     return found
 
 
@@ -123,7 +148,7 @@ async def _overviews(call: Call) -> dict[str, a.Overview]:
     read = partial(call.backend.read, params={"project_id": call.project_id})
     rows = await read(a.SQL["generations"])
     head = await read(a.SQL["head_position"])
-    return a.overviews(projections().values(), rows, head[0][0] if head else 0)
+    return a.overviews(_all().values(), rows, head[0][0] if head else 0)
 
 
 async def _overview(call: Call) -> a.Overview:
@@ -131,11 +156,27 @@ async def _overview(call: Call) -> a.Overview:
 
 
 def _render(overview: a.Overview) -> dict[str, Any]:
+    generations = [_render_generation(overview, one) for one in overview.generations]
+    is_inline = isinstance(overview.projection, Rebuildable)
     return {
         "name": overview.projection.name,
+        "kind": "inline" if is_inline else "tracked",
         "version": overview.projection.version,
         "head": overview.head,
-        "generations": [_render_generation(overview, one) for one in overview.generations],
+        "generations": [_render_inline(overview), *generations] if is_inline else generations,
+    }
+
+
+def _render_inline(overview: a.Overview) -> dict[str, Any]:
+    """Return the rows that commits write as the generation that they are: one that is live, and never behind."""
+    return {
+        "generation": LIVE,
+        "version": overview.projection.version,
+        "status": "live",
+        "position": overview.head,
+        "behind": 0,
+        "progress": 1.0,
+        "switches": False,
     }
 
 
