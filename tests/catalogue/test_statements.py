@@ -25,6 +25,8 @@ FINDERS = {
     "behind": "the projections of all projects are moved on",
     "unpark_old": "as above",
     "dropping": "tidying up in all projects",
+    "unfinished_rebuilds": "a server process goes on with the rebuilds of all projects",
+    "is_rebuilt_anywhere": "the shadows of all projects share their tables",
 }
 """Statements across projects, and why. None of them writes events, or runs once a command."""
 

@@ -40,17 +40,30 @@ def test_rebuild_compare_switch_and_drop(command: Command, dsn: str) -> None:
     differing = command("compare", "tag_index", "--format", "json")
     assert (differing.returncode, json.loads(differing.stdout)["differing"]) == (1, 1)
     assert command("drop", "tag_index").stdout == "tag_index: generation 2 is dropping\n"
-    assert command("switch", "lineage").stdout == "lineage: generation 2 is live\n"
+    assert command("switch", "lineage").stdout == "lineage: what was rebuilt is live\n"
     assert command("drop", "lineage", "--generation", "2").returncode == 1
     listed = {row["name"]: row for row in json.loads(command("list", "--format", "json").stdout)}
     assert {one["generation"]: one["status"] for one in listed["lineage"]["generations"]} == {1: "retired", 2: "live"}
+
+
+def test_a_damaged_run_is_found_and_healed(command: Command, dsn: str) -> None:
+    damaged = "select count(*) from runs where status = 'failed'"
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("update runs set status = 'failed'")
+        assert command("rebuild", "run_view").stdout == "run_view: generation 1 is ready\n"
+        compared = command("compare", "run_view", "--format", "json")
+        assert (compared.returncode, json.loads(compared.stdout)["differing"]) == (1, 1)
+        assert command("switch", "run_view").returncode == 0
+        assert conn.execute(damaged).fetchone() == (0,)
+    assert "commands are decided" in command("skip", "run_view", "--position", "1", "--reason", "r").stderr.lower()
 
 
 def test_rebuild_all_and_switch_at_once(command: Command) -> None:
     outcome = command("rebuild", "--all", "--switch")
     assert outcome.returncode == 0, outcome.stderr
     names = [row["name"] for row in json.loads(command("list", "--format", "json").stdout)]
-    assert outcome.stdout.splitlines() == [f"{name}: generation 2 is live" for name in names]
+    assert outcome.stdout.splitlines() == [f"{name}: rebuilt and switched to" for name in names]
+    assert {"tag_index", "run_view", "run_terms"} <= set(names)
     assert "tag_index" in command("list").stdout
 
 

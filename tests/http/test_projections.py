@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from tests.http.conftest import Api, NewApi
 
+from runcord.inline import rebuildables
 from runcord.projecting.projection import Step
 from runcord.projecting.registry import projections
 from runcord_projections.tag_index.projection import TagIndex
@@ -79,8 +80,12 @@ def park(api: Api) -> int:
 
 def test_projections_are_listed_with_how_far_they_are(tagged: Api) -> None:
     listed = tagged.until("/v1/projections", lambda found: all(map(is_up_to_date, found)))
-    assert [one["name"] for one in listed] == list(projections())
-    assert {one["version"] for one in listed} == {p.version for p in projections().values()}
+    assert [one["name"] for one in listed] == sorted([*projections(), *rebuildables()])
+    assert {one["name"] for one in listed if one["kind"] == "inline"} == set(rebuildables())
+    assert len(tagged.get("/v1/projections?limit=100").json()) == len(listed)
+    first = tagged.get("/v1/projections?limit=2")
+    second = tagged.get(f"/v1/projections?limit=100&cursor={first.headers['x-next-cursor']}")
+    assert [one["name"] for one in first.json() + second.json()] == [one["name"] for one in listed]
     [live] = next(one for one in listed if one["name"] == "tag_index")["generations"]
     assert (live["generation"], live["status"], live["progress"], live["behind"]) == (1, "live", 1.0, 0)
     assert live["position"] == int(tagged.post("/v1/jobs/parse/trigger", {}).headers["runcord-position"]) - 1
@@ -205,6 +210,48 @@ def test_a_parked_projection_tries_again_once_it_was_mended(api: Api) -> None:
         assert refused(api.post("/v1/projections/lineage/retry")) == (409, "projection_not_parked")
     assert api.post(f"{TAGS}/retry").status_code == 200
     assert api.until(TAGS, is_up_to_date)["generations"][0].get("parked_at") is None
+
+
+@pytest.mark.parametrize("name", rebuildables())
+def test_inline_views_are_rebuilt_compared_and_switched_to(tagged: Api, name: str) -> None:
+    path = f"/v1/projections/{name}"
+    [live] = tagged.get(path).json()["generations"]
+    assert (live["generation"], live["status"], live["behind"]) == (0, "live", 0)
+    assert refused(tagged.post(f"{path}/compare")) == (409, "projection_not_ready")
+    assert refused(tagged.post(f"{path}/drop")) == (404, "generation_not_found")
+    begun = tagged.post(f"{path}/rebuild")
+    assert (begun.status_code, begun.json()["status"]) == (202, "building")
+    assert refused(tagged.post(f"{path}/rebuild")) == (409, "projection_building")
+    until_ready(tagged, path)
+    compared = tagged.post(f"{path}/compare").json()
+    assert compared["equal"], compared
+    assert (compared["live_generation"], compared["rebuilt_generation"]) == (0, 1)
+    assert generations(tagged.post(f"{path}/switch").json())[0] == "live"
+    tagged.until(path, lambda found: generations(found) == {0: "live"})
+
+
+def test_a_damaged_run_is_healed_by_a_rebuild_that_switches(tagged: Api, dsn: str) -> None:
+    [run, *_] = tagged.get("/v1/runs").json()
+    in_database(dsn, "update runs set state = replace(convert_from(state, 'UTF8'), 'prod', 'evil')::bytea")
+    assert tagged.get(f"/v1/runs/{run['id']}").json()["tags"]["env"] == "evil"
+    tagged.post("/v1/projections/run_view/rebuild", {"switch": True})
+    tagged.until("/v1/projections/run_view", lambda found: generations(found) == {0: "live"})
+    assert tagged.get(f"/v1/runs/{run['id']}").json() == run
+    # It is a run to go on with.
+    assert tagged.delete(f"/v1/runs/{run['id']}").status_code == 200
+
+
+def test_a_rebuild_of_an_inline_view_can_be_given_up(tagged: Api) -> None:
+    path = "/v1/projections/job_view"
+    tagged.post(f"{path}/rebuild")
+    assert tagged.post(f"{path}/drop").json()["status"] == "dropping"
+    tagged.until(path, lambda found: generations(found) == {0: "live"})
+
+
+def test_commands_are_decided_on_inline_views_so_these_skip_nothing(tagged: Api) -> None:
+    answer = tagged.post("/v1/projections/run_view/skip", {"position": 1, "reason": "r"})
+    assert refused(answer) == (409, "projection_is_inline")
+    assert refused(tagged.post("/v1/projections/run_view/retry")) == (409, "projection_not_parked")
 
 
 @pytest.mark.parametrize(

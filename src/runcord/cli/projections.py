@@ -4,7 +4,7 @@ import threading
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from runcord.cli.connection import connected
 from runcord.cli.output import Format, console, errors, print_facts, print_rows
@@ -12,9 +12,7 @@ from runcord.cli.state import StateDir
 from runcord.errors import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from runcord.client import Client, Projection, ProjectionGeneration
+    from runcord.client import Client, Projection
 
 projections = typer.Typer(help="Look at projections, rebuild them, and switch.", no_args_is_help=True)
 
@@ -54,8 +52,8 @@ def rebuild(
         if wait:
             _wait(client, begun)
     for name, generation in begun.items():
-        state = ("live" if switch else "ready") if wait else "building"
-        console.print(f"{name}: generation {generation} is {state}", soft_wrap=True)
+        state = f"generation {generation} is {'ready' if wait else 'building'}"
+        console.print(f"{name}: {'rebuilt and switched to' if switch and wait else state}", soft_wrap=True)
 
 
 @projections.command("compare")
@@ -72,9 +70,8 @@ def compare(name: Name, format: Format = "text", state_dir: StateDir = None) -> 
 def switch(name: Name, state_dir: StateDir = None) -> None:
     """Have what was rebuilt take over; what was read before is kept until it is dropped."""
     with connected(state_dir) as client:
-        live = client.projections.switch(name).in_status("live")
-    number = "" if live is None else f" generation {live.generation}"
-    console.print(f"{name}:{number} is live", soft_wrap=True)
+        client.projections.switch(name)
+    console.print(f"{name}: what was rebuilt is live", soft_wrap=True)
 
 
 @projections.command("drop")
@@ -133,24 +130,28 @@ def _wait(client: "Client", begun: dict[str, int]) -> None:
         left = dict(begun)
         while left:
             for name, number in list(left.items()):
-                if _is_built(name, client.projections.get(name).generations, number, progress, tasks[name]):
+                if (done := _built(client.projections.get(name), number)) == 1:
                     del left[name]
+                progress.update(tasks[name], completed=done)
             if left:
                 pause.wait(_POLL_SECS)
 
 
-def _is_built(
-    name: str, generations: "Sequence[ProjectionGeneration]", number: int, progress: Progress, task: TaskID
-) -> bool:
-    """Return whether a generation has caught up.
+def _built(projection: "Projection", number: int) -> float:
+    """Return how far a generation is; 1 only when it has caught up and done what it was to do.
 
     Raises:
         Conflict: it never will: somebody dropped it, or it cannot take an event.
     """
-    one = next((one for one in generations if one.generation == number), None)
-    if one is None or one.status in ("retired", "dropping"):
-        raise Conflict(f"{name}: somebody has dropped generation {number}")
+    one = next((one for one in projection.generations if one.generation == number), None)
+    is_gone = one is None or one.status in ("retired", "dropping")
+    if projection.kind == "inline" and is_gone:
+        return 1.0  # what was rebuilt of an inline view goes once it was switched to
+    if one is None or is_gone:
+        raise Conflict(f"{projection.name}: somebody has dropped generation {number}")
     if one.parked_at is not None:
-        raise Conflict(f"{name}: generation {number} cannot take the event at position {one.parked_at}: {one.error}")
-    progress.update(task, completed=one.progress)
-    return one.status == "live" or (one.status == "ready" and not one.switches)
+        raise Conflict(
+            f"{projection.name}: generation {number} cannot take the event at position {one.parked_at}: {one.error}"
+        )
+    is_done = one.status == "live" or (one.status == "ready" and not one.switches)
+    return 1.0 if is_done else min(one.progress, 0.99)

@@ -8,7 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -27,9 +27,12 @@ from runcord.projecting import generations as g
 from runcord.projecting.comparison import Comparison, Sides, compare
 from runcord.projecting.generations import Generation
 from runcord.projecting.projection import Projection, Table
+from runcord.projecting.rebuildable import Rebuildable
 from runcord.sql import load
 
 T = TypeVar("T")
+
+Administered = Projection[Any] | Rebuildable
 
 SQL = load("runcord.sql", "queries/projections.sql")
 
@@ -38,20 +41,6 @@ PATIENCE_SECS = 5.0
 
 _PAUSE_SECS = 0.02
 _AT_ONCE = 2
-
-
-class Administered(Protocol):
-    """What has generations."""
-
-    @property
-    def name(self) -> str:
-        """Unique among all."""
-        ...
-
-    @property
-    def version(self) -> int:
-        """The version of its code."""
-        ...
 
 
 class Operator:
