@@ -63,6 +63,16 @@ async def switch(client: httpx2.AsyncClient, name: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
+async def settled(journal: Journal, count: int) -> None:
+    """Return when so many runs are settled."""
+    deadline = monotonic() + SECS
+    while True:
+        if len(journal.settled) >= count:
+            return
+        assert monotonic() < deadline, journal
+        await asyncio.sleep(0.02)
+
+
 @asynccontextmanager
 async def reading(server: ServerProcess) -> AsyncGenerator[list[int]]:
     """Read all the time; every answer must be good. Yields the sizes of what was read."""
@@ -104,8 +114,7 @@ def test_rebuilds_run_beside_writers_and_readers(dsn: str) -> None:
                     trigger_keys(server, journal, "work", clients=4, each=60),
                     work_off(server, journal, workers=2, expected=240),
                 )
-                while len(journal.settled) < 20:
-                    await asyncio.sleep(0.02)
+                await settled(journal, 20)
                 rounds = 0
                 while not work.done() or rounds == 0:
                     rounds += 1
@@ -179,7 +188,13 @@ def test_a_rebuild_ends_equal_though_its_builders_are_killed_at_every_second_bat
 
 
 @pytest.mark.parametrize(
-    "fault", ["inline_switch.before_commit:1", "inline_switch.between:2", "dropping.after_chunk:1"]
+    "fault",
+    [
+        "inline_switch.before_commit:1",
+        "inline_switch.before_commit:2",
+        "inline_switch.between:1",
+        "dropping.after_chunk:1",
+    ],
 )
 def test_a_server_that_is_killed_while_it_heals_is_followed_by_one_that_goes_on(dsn: str, fault: str) -> None:
     async def live() -> None:
