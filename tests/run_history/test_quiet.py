@@ -21,5 +21,5 @@ LATER = NOW + timedelta(seconds=1)
 def test_a_quiet_event_changes_nothing_but_the_version(name: str) -> None:
     for example in json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))["examples"]:
         event = decode(name, example["stored"].encode())
-        recorded = Recorded(RUN.run_id, 2, 7, LATER, str(uuid4()), {}, event)
+        recorded = Recorded(RUN.run_id, 2, 7, LATER, uuid4(), {}, event)
         assert evolve(RUN, recorded) == RUN.altered(version=2, updated_at=LATER)

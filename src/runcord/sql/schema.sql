@@ -360,12 +360,15 @@ create table run_history (
     positions bigint[] not null,
     primary key (project_id, generation, run_id)
 );
-create index run_history_open on run_history (project_id, generation, created_position desc)
-    where finished_position is null;
--- What was at rest at a position, by how it ended, and what was still open there: the last column is looked at before
--- the row is.
+-- What is open; and what was at rest at a position, by how it ended, or still open there. The last columns are looked at
+-- before the row is: when it came to rest, and when it left its first status (never is late, and not known is early).
+create index run_history_open on run_history (
+    project_id, generation, created_position desc,
+    (case when positions[1] = created_position then coalesce(positions[2], 9223372036854775807) else 0 end)
+) where finished_position is null;
 create index run_history_rest on run_history (
-    project_id, generation, (statuses[cardinality(statuses)]), span, created_position desc, finished_position
+    project_id, generation, (statuses[cardinality(statuses)]), span, created_position desc, finished_position,
+    (case when positions[1] = created_position then coalesce(positions[2], 9223372036854775807) else 0 end)
 ) where span is not null;
 create index run_history_dead on run_history (project_id, generation, created_position desc, dead_until)
     where dead_until is not null;
@@ -855,6 +858,11 @@ declare
     v_rest constant text[] := array(select s from unnest(p_statuses) as s where s = any (v_at_rest));
     v_open constant text[] := array(select s from unnest(p_statuses) as s where s <> all (v_at_rest));
     v_dead constant boolean := 'dead_letter' = any (p_statuses);
+    -- A run begins in one of these statuses: where they are not sought, those that had not left theirs are passed over.
+    v_left_first constant bigint := case
+        when v_open && array['queued', 'delayed', 'waiting'] then 9223372036854775807
+        else p_position
+    end;
     v_before constant bigint := least(p_before, p_position + 1);
     -- No life is longer than the ledger.
     v_spans constant integer := (
@@ -895,6 +903,8 @@ begin
                 and h.created_position >= greatest(p_from, p_position - (1::bigint << k.span) + 1)
                 and h.created_position < v_before
                 and h.finished_position > p_position
+                and case when h.positions[1] = h.created_position
+                    then coalesce(h.positions[2], 9223372036854775807) else 0 end <= v_left_first
                 and coalesce(h.statuses[width_bucket(p_position, h.positions)] = any (v_open), true)
             order by h.created_position desc
             limit p_rows
@@ -907,6 +917,8 @@ begin
             where cardinality(v_open) > 0
                 and h.project_id = p_project_id and h.generation = p_generation and h.finished_position is null
                 and h.created_position >= p_from and h.created_position < v_before
+                and case when h.positions[1] = h.created_position
+                    then coalesce(h.positions[2], 9223372036854775807) else 0 end <= v_left_first
                 and coalesce(h.statuses[width_bucket(p_position, h.positions)] = any (v_open), true)
             order by h.created_position desc
             limit p_rows
