@@ -20,7 +20,16 @@ from runcord.run.status import Status
 
 FAILURES = Codec(Failure)
 
-_VARIABLE = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\b\w+_[0-9a-v]{26}\b|[\d.]*\d|'[^']*'|\"[^\"]*\"", re.IGNORECASE)
+_VARIABLE = re.compile(
+    r"""
+    \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b   # a UUID
+    | \b\w+_[0-9a-v]{26}\b                            # an id of ours
+    | \b0x[0-9a-f]+\b | \b[0-9a-f]{8,}\b              # an address, a hash
+    | (?<!\w)'[^']*'(?!\w) | "[^"]*"                   # quoted words, and no apostrophes
+    | [\d.]*\d
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 _HELD = (Status.DEAD_LETTER, Status.REPLAY_STAGED)
 _ENDINGS = (e.Completed, e.Failed, e.TimedOut, e.Crashed, e.SystemFailed, e.Canceled, e.Expired)
 
@@ -41,8 +50,15 @@ class DeadLetter(NamedTuple):
     fingerprint: str
     first_error: bytes
     last_error: bytes
-    replayed_as: str | None
-    """The latest run that was made from it."""
+    replays: tuple[str, ...]
+    """The runs that were made from it."""
+    replay_positions: tuple[int, ...]
+    """And where."""
+
+    @property
+    def replayed_as(self) -> str | None:
+        """The latest run that was made from it."""
+        return self.replays[-1] if self.replays else None
 
 
 class DeadLetters(Projection[DeadLetter]):
@@ -78,7 +94,10 @@ def _after(row: DeadLetter | None, step: Step) -> DeadLetter | None:
             row = _failed(row, before, event.failed_attempt, event.error)
             return row._replace(position=recorded.position, dead_at=recorded.at)
         case e.Replayed() if row is not None and row.position is not None:
-            return row._replace(replayed_as=event.new_run_id)
+            return row._replace(
+                replays=(*row.replays, event.new_run_id),
+                replay_positions=(*row.replay_positions, recorded.position),
+            )
         case e.ReplayStaged() | e.DeadLetterReplayed() if row is not None and row.left_position is None:
             return row._replace(left_position=recorded.position)
         case _ if isinstance(event, _ENDINGS) and row is not None and row.position is None:
@@ -100,7 +119,7 @@ def fingerprint(error: Failure) -> str:
 def _failed(row: DeadLetter | None, run: Run, attempt: int, error: Failure) -> DeadLetter:
     told, mark = FAILURES.encode(error), fingerprint(error)
     if row is None:
-        return DeadLetter(run.run_id, run.round, None, None, None, run.job_id, attempt, mark, told, told, None)
+        return DeadLetter(run.run_id, run.round, None, None, None, run.job_id, attempt, mark, told, told, (), ())
     return row._replace(attempts=attempt, fingerprint=mark, last_error=told)
 
 

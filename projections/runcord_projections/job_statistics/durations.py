@@ -1,8 +1,8 @@
 """Durations, counted in buckets from which percentiles follow.
 
 Whole milliseconds up to 31 have buckets of their own; from there on, each doubling is divided into sixteen, so that a
-percentile is off by at most 1/32 of itself. Buckets are whole numbers made by whole numbers alone: the same on every
-machine. (The scheme is that of HdrHistogram: http://hdrhistogram.org.)
+percentile is off by at most 1/32 of itself, or by less than a millisecond. Buckets are whole numbers made by whole
+numbers alone: the same on every machine. (The scheme is that of HdrHistogram: http://hdrhistogram.org.)
 """
 
 from collections.abc import Sequence
@@ -38,14 +38,17 @@ def count(counts: list[int], duration: timedelta) -> None:
     counts[bucket] += 1
 
 
-def percentile(counts: Sequence[int], share: float) -> float | None:
-    """Return the duration, in milliseconds, that `share` (0 to 1) of those counted do not exceed; None without any."""
+def percentile(counts: Sequence[int], percent: int) -> float | None:
+    """Return the duration, in milliseconds, that `percent` of those counted do not exceed; None without any.
+
+    It is the nearest rank: of 20 durations, the 95th percentile is the 19th.
+    """
     total = sum(counts)
     if not total:
         return None
-    left = max(1, -int(-share * total // 1))
+    left = max(1, -(-percent * total // 100))
     for bucket, count in enumerate(counts):
         left -= count
         if left <= 0:
             return middle_of(bucket)
-    raise AssertionError("the share is at most 1")
+    raise AssertionError("there are no more than 100 percent")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from runcord.projecting.projection import Projection, Step, Table
 from runcord.run import events as e
+from runcord.run.status import SLOT_HOLDING, Status
 from runcord_projections.job_statistics.durations import count
 
 _HOUR = timedelta(hours=1)
@@ -30,6 +31,7 @@ _COUNTED_AS = {
     e.Dequeued: "",
     e.UsageRecorded: "",
 }
+_AT_WORK = SLOT_HOLDING | {Status.WAITING}
 _WORK_ENDS = frozenset((e.Completed, e.Failed, e.TimedOut, e.Crashed, e.SystemFailed, e.DeadLettered, e.Canceled))
 
 
@@ -49,7 +51,8 @@ class JobHour(NamedTuple):
     cost_microusd: int = 0
     tokens: int = 0
     work_counts: tuple[int, ...] = ()
-    """How long the last attempts worked."""
+    """How long the attempts worked that ended their runs, waits within them included; not what was over before: a
+    paused run that is canceled has no such attempt."""
     wait_counts: tuple[int, ...] = ()
     """How long runs that were due waited for a worker."""
 
@@ -81,7 +84,8 @@ class JobStatistics(Projection[JobHour]):
         hour = JobHour(*key) if row is None else row
         counts: Counter[str] = Counter()
         work, wait = list(hour.work_counts), list(hour.wait_counts)
-        for before, recorded, _ in steps:
+        for step in steps:
+            before, recorded, _ = step
             event = recorded.event
             counts[_COUNTED_AS[event.__class__]] += 1
             if event.__class__ is e.UsageRecorded:
@@ -90,11 +94,19 @@ class JobStatistics(Projection[JobHour]):
             elif event.__class__ is e.Dequeued:
                 assert before is not None
                 count(wait, recorded.at - before.due_at)
-            elif event.__class__ in _WORK_ENDS and before is not None and before.started_at is not None:
-                count(work, recorded.at - before.started_at)
+            elif (worked := _worked(step)) is not None:
+                count(work, worked)
         del counts[""]
         sums = {name: getattr(hour, name) + added for name, added in counts.items()}
         return hour._replace(**sums, work_counts=tuple(work), wait_counts=tuple(wait))
+
+
+def _worked(step: Step) -> timedelta | None:
+    """Return how long the attempt worked that has ended its run; None if the event ends no attempt and run."""
+    before, recorded, _ = step
+    if recorded.event.__class__ not in _WORK_ENDS or before is None or before.status not in _AT_WORK:
+        return None
+    return None if before.started_at is None else recorded.at - before.started_at
 
 
 PROJECTION = JobStatistics()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from runcord.cli import access, audit, dev, events, projections, runs, schema, serve
+from runcord.cli import access, audit, dev, events, projections, runs, schema, serve, views
 from runcord.cli.output import errors
 from runcord.errors import ConfigurationError, RuncordError, Unavailable
 
@@ -55,6 +55,10 @@ app.add_typer(access.keys, name="keys")
 app.add_typer(runs.runs, name="runs")
 app.add_typer(runs.jobs, name="jobs")
 app.add_typer(projections.projections, name="projections")
+runs.runs.command("family")(views.show_family)
+runs.jobs.command("statistics")(views.show_statistics)
+app.add_typer(views.tags, name="tags")
+app.add_typer(views.dead_letters, name="dead-letters")
 app.add_typer(audit.audit, name="audit")
 app.command("events")(events.list_events)
 

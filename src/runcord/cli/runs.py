@@ -2,18 +2,16 @@
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.text import Text
 
-from runcord.cli.arguments import entries
+from runcord.cli.arguments import At, Position, entries, time_of
 from runcord.cli.connection import connected
 from runcord.cli.output import Format, cell, console, json_line, print_facts, print_json, print_rows
 from runcord.cli.state import StateDir
-from runcord.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -94,7 +92,7 @@ def show_run(
 ) -> None:
     """Show a run as it is, or as it was at any version, position or time."""
     with connected(state_dir) as client:
-        run = client.runs.get(run_id, version=version, position=position, at=_time(at))
+        run = client.runs.get(run_id, version=version, position=position, at=time_of(at))
     print_facts(run.model_dump(mode="json", exclude_unset=True), format)
 
 
@@ -186,16 +184,6 @@ def list_jobs(limit: Limit = 50, format: Format = "text", state_dir: StateDir = 
     with connected(state_dir) as client:
         found = _rows(islice(client.jobs.list(page_size=min(limit, 100)), limit))
     print_rows(found, _JOB, format, empty="There are no jobs.")
-
-
-def _time(given: str | None) -> datetime | None:
-    try:
-        at = None if given is None else datetime.fromisoformat(given)
-    except ValueError:
-        raise ConfigurationError(f"{given!r} is no time: write it like 2026-01-31T12:00:00Z.") from None
-    if at is not None and at.tzinfo is None:
-        raise ConfigurationError(f"{given!r} has no zone: write it like 2026-01-31T12:00:00Z.")
-    return at
 
 
 def _json(option: str, given: str | None) -> Any:

@@ -43,13 +43,19 @@ async def run_at(call: Call, run_id: str, position: int) -> Run:
     Raises:
         RunNotFound: the project has no such run, or it was not there yet.
     """
-    read, project_id = call.backend.read, call.project_id
-    version = await version_at(read, project_id, run_id, position)
-    run = await run_at_version(read, project_id, run_id, version) if version else None
-    if run is None:
+    version = await require_run_at(call, run_id, position)
+    run = await run_at_version(call.backend.read, call.project_id, run_id, version)
+    assert run is not None
+    return run
+
+
+async def require_run_at(call: Call, run_id: str, position: int) -> int:
+    """Return the version that a run had when the ledger was at a position. Raises as `run_at` does."""
+    version = await version_at(call.backend.read, call.project_id, run_id, position)
+    if not version:
         await require_run(call)
         raise RunNotFound(f"the run was not there yet at position {position}")
-    return run
+    return version
 
 
 async def run_after(call: Call, committed: Committed, status: int = 200) -> Answer:

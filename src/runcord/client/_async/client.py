@@ -7,12 +7,14 @@ import httpx2
 from runcord.client._async.batches import AsyncBatches
 from runcord.client._async.bulk import AsyncBulk
 from runcord.client._async.connection import AsyncConnection
+from runcord.client._async.dead_letters import AsyncDeadLetters
 from runcord.client._async.events import AsyncEvents
 from runcord.client._async.jobs import AsyncJobs
 from runcord.client._async.keys import AsyncKeys
 from runcord.client._async.ledger import AsyncLedger
 from runcord.client._async.projections import AsyncProjections
 from runcord.client._async.runs import AsyncRuns
+from runcord.client._async.tags import AsyncTags
 from runcord.client._async.worker import AsyncWorkerCalls
 from runcord.client.configuration import configure
 
@@ -43,6 +45,8 @@ class AsyncClient:
         self.events = AsyncEvents(self._connection)
         self.keys = AsyncKeys(self._connection)
         self.batches = AsyncBatches(self._connection)
+        self.tags = AsyncTags(self._connection)
+        self.dead_letters = AsyncDeadLetters(self._connection)
         self.ledger = AsyncLedger(self._connection)
         self.projections = AsyncProjections(self._connection)
 

@@ -1,13 +1,14 @@
 """Calls about jobs, and the triggering of their runs."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Literal, Unpack
 
 from runcord.client._async.connection import AsyncConnection
 from runcord.client._async.pager import AsyncPager
-from runcord.client.models import Batch, Job, JobDependency, JobHealth, Rehearsal, Switched, TriggeredRun
+from runcord.client.models import Batch, Job, JobDependency, JobHealth, JobStatistics, Rehearsal, Switched, TriggeredRun
 from runcord.client.options import JobFields, SingleTriggerOptions, TriggerItem, trigger_body
-from runcord.client.request import Request, given, path
+from runcord.client.request import QueryValue, Request, given, path
 
 Condition = Literal["completed", "failed", "any"]
 HealthWindow = Literal["1h", "1d", "7d", "30d"]
@@ -57,6 +58,30 @@ class AsyncJobs:
         """Tell how the job's runs ended in the last hour, day, 7 or 30 days."""
         target, query = path("v1", "jobs", job, "health"), {"window": window}
         return await self._connection.send(Request("GET", target, JobHealth, query=query, repeatable=True))
+
+    async def statistics(
+        self, job: str, *, since: datetime | None = None, until: datetime | None = None, by_hour: bool = False
+    ) -> JobStatistics:
+        """Tell how the job did from one full hour to another, by default in the last 24; if asked, hour by hour.
+
+        Raises ValidationError for times that are no beginnings of hours, and for too many hours.
+        """
+        target, query = path("v1", "jobs", job, "statistics"), _hours(since, until, by_hour)
+        return await self._connection.send(Request("GET", target, JobStatistics, query=query, repeatable=True))
+
+    def all_statistics(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        by_hour: bool = False,
+        page_size: int | None = None,
+        cursor: str | None = None,
+    ) -> AsyncPager[JobStatistics]:
+        """Iterate over how all jobs did of which anything happened from one full hour to another, as `statistics`."""
+        query = {**_hours(since, until, by_hour), "limit": page_size, "cursor": cursor}
+        request = Request("GET", path("v1", "statistics"), JobStatistics, query=query, repeatable=True)
+        return AsyncPager(self._connection, request)
 
     async def enable(self, *jobs: str) -> Switched:
         """Let jobs take runs, in one append."""
@@ -126,3 +151,7 @@ class AsyncJobs:
                 repeatable=all("idempotency_key" in item for item in listed),
             )
         )
+
+
+def _hours(since: datetime | None, until: datetime | None, by_hour: bool) -> dict[str, QueryValue]:
+    return {"from": since, "to": until, "by": "hour" if by_hour else None}

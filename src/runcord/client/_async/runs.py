@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from runcord import clock
 from runcord.client._async.connection import AsyncConnection
@@ -14,6 +14,7 @@ from runcord.client.models import (
     Acknowledgement,
     Checkpoint,
     DependencyStatus,
+    Family,
     HistoryEvent,
     KeyReset,
     Output,
@@ -160,6 +161,46 @@ class AsyncRuns:
     def children(self, run_id: str, *, page_size: int | None = None) -> AsyncPager[Run]:
         """Iterate over the runs that this run has spawned, oldest first."""
         return self._pager(Run, run_id, "children", query={"limit": page_size})
+
+    def lineage(
+        self,
+        run_id: str,
+        *,
+        position: int | None = None,
+        at: datetime | None = None,
+        page_size: int | None = None,
+    ) -> AsyncPager[Run]:
+        """Iterate over the run's whole chain of continuations, from its root on; now, or as it was at a moment."""
+        query: dict[str, QueryValue] = {"position": position, "at": at, "limit": page_size}
+        return self._pager(Run, run_id, "lineage", query=query)
+
+    async def family(
+        self,
+        run_id: str,
+        *,
+        direction: Literal["ancestors", "descendants", "all"] | None = None,
+        kinds: Iterable[str] | None = None,
+        depth: int | None = None,
+        position: int | None = None,
+        at: datetime | None = None,
+    ) -> Family:
+        """Return the graph around the run: what it came of, and what came of it, or of the first that it came of.
+
+        `kinds` are the edges to follow: child, continuation, replay, and restart and dead_letter_replay, which are of
+        a run by itself. With a position of the ledger, or a time: as it was then.
+
+        Raises:
+            NotFoundError: there is no such run, or was none then.
+        """
+        query: dict[str, QueryValue] = {
+            "direction": direction,
+            "kinds": None if kinds is None else ",".join(kinds),
+            "depth": depth,
+            "position": position,
+            "at": at,
+        }
+        target = path("v1", "runs", run_id, "family")
+        return await self._connection.send(Request("GET", target, Family, query=query, repeatable=True))
 
     def events(
         self, run_id: str, *, level: str | None = None, type: str | None = None, page_size: int | None = None

@@ -8,12 +8,14 @@ import httpx2
 from runcord.client._sync.batches import Batches
 from runcord.client._sync.bulk import Bulk
 from runcord.client._sync.connection import Connection
+from runcord.client._sync.dead_letters import DeadLetters
 from runcord.client._sync.events import Events
 from runcord.client._sync.jobs import Jobs
 from runcord.client._sync.keys import Keys
 from runcord.client._sync.ledger import Ledger
 from runcord.client._sync.projections import Projections
 from runcord.client._sync.runs import Runs
+from runcord.client._sync.tags import Tags
 from runcord.client._sync.worker import WorkerCalls
 from runcord.client.configuration import configure
 
@@ -44,6 +46,8 @@ class Client:
         self.events = Events(self._connection)
         self.keys = Keys(self._connection)
         self.batches = Batches(self._connection)
+        self.tags = Tags(self._connection)
+        self.dead_letters = DeadLetters(self._connection)
         self.ledger = Ledger(self._connection)
         self.projections = Projections(self._connection)
 

@@ -77,11 +77,18 @@ create table dead_letters (
     fingerprint text collate "C" not null,
     first_error bytea not null,
     last_error bytea not null,
-    replayed_as text collate "C",
+    replays text[] not null,
+    replay_positions bigint[] not null,
     primary key (project_id, generation, run_id, round)
 );
 create index dead_letters_position on dead_letters (project_id, generation, position desc) where position is not null;
+create index dead_letters_waiting on dead_letters (project_id, generation, position desc)
+    where position is not null and left_position is null;
+create index dead_letters_left on dead_letters (project_id, generation, left_position) where left_position is not null;
+create index dead_letters_job on dead_letters (project_id, generation, job_id, position desc) where position is not null;
+-- All that groups are counted by.
 create index dead_letters_fingerprint on dead_letters (project_id, generation, fingerprint, position desc)
+    include (left_position, job_id, dead_at)
     where position is not null;
 
 create table lineage (
