@@ -22,10 +22,6 @@ runs = typer.Typer(help="Look at runs, as they are and as they were.", no_args_i
 jobs = typer.Typer(help="Look at jobs.", no_args_is_help=True)
 
 RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="The id of the run.")]
-Position = Annotated[
-    int | None, typer.Option("--position", min=1, help="As it was when the ledger was at this position.")
-]
-At = Annotated[str | None, typer.Option("--at", help="As it was at this time: `2026-01-31T12:00:00Z`.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many, at most.")]
 
 _RUN = ("id", "job_slug", "status", "attempt", "priority", "created_at", "finished_at")
@@ -72,7 +68,7 @@ def list_runs(
         "metadata": entries("--metadata", metadata),
         "payload_contains": _json("--payload-contains", payload),
         "position": position,
-        "at": _time(at),
+        "at": time_of(at),
     }
     with connected(state_dir) as client:
         found = _rows(islice(client.runs.list(page_size=min(limit, 100), **filters), limit))
