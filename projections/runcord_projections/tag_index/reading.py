@@ -10,7 +10,7 @@ from runcord_projections.tag_index.projection import AREA_BITS, STATUSES, Tag, T
 
 SQL = load("runcord_projections.tag_index", "view.sql")
 
-_AT_ONCE = 500
+_AT_ONCE = 1_000
 _MOST_PASSED_OVER = 20_000
 """How many tags that no run had are passed over before a page ends short."""
 
@@ -78,7 +78,7 @@ async def tags_at(
             return found, None
         if passed_over > _MOST_PASSED_OVER:
             return found, rows[-1][:2]
-        start, asked = (rows[-1][0], rows[-1][1] + _LOWEST), _AT_ONCE
+        start, asked = (rows[-1][0], rows[-1][1] + _LOWEST), min(2 * asked, _AT_ONCE)
 
 
 def _params(project_id: str, position: int, start: Tag, end: Tag, limit: int) -> dict[str, object]:
