@@ -11,14 +11,15 @@ from runcord.http.operation import Answer, Call, Operation
 from runcord.streaming.events import last_position
 from runcord_projections.job_statistics.durations import percentile
 from runcord_projections.job_statistics.projection import JobHour
-from runcord_projections.job_statistics.reading import HOUR, JobTotal, Window, last_window, statistics
+from runcord_projections.job_statistics.reading import HOUR, JobTotal, Window, active_jobs, last_window, statistics
 
 _STATISTICS = "statistics"
 _DAY = 24
 
 MOST_HOURS = 366 * _DAY
 MOST_HOURS_ONE_BY_ONE = 31 * _DAY
-MOST_HOURS_OF_ALL = 7 * _DAY
+MOST_HOURS_OF_ALL = 31 * _DAY
+MOST_HOURS_OF_ALL_ONE_BY_ONE = 7 * _DAY
 
 _COUNTS = ("triggered", "attempts", "completed", "failed", "canceled", "expired")
 
@@ -34,37 +35,28 @@ async def get_job_statistics(call: Call) -> Answer:
     head = await last_position(backend.read, project_id)
     window = _bounded(await _window(call, query), MOST_HOURS_ONE_BY_ONE if query.by == "hour" else MOST_HOURS)
     await backend.projections.reach(project_id, head, "job_statistics")
-    found = await statistics(backend.read, project_id, window, job_id=job_id, by_hour=query.by == "hour", limit=1)
-    if not found:
-        job = await backend.job_refs.job(project_id, job_id)
-        found = [JobTotal(job_id, job.settings.slug, JobHour(job_id, window.since), [])]
-    return Answer(_job(found[0], window, query), position=head)
+    [job] = await statistics(backend.read, project_id, window, [job_id], by_hour=query.by == "hour")
+    return Answer(_job(job, window, query), position=head)
 
 
 async def list_statistics(call: Call) -> Answer:
     """List how the project's jobs did, by their ids: those of which anything happened in the time asked for.
 
-    As for one job; with `by=hour`, at most 7 days. All pages of a cursor are of the same hours.
+    As for one job, over at most 31 days; with `by=hour`, 7 days. All pages of a cursor are of the same hours.
     """
     query = call.query(AllStatisticsQuery)
     backend, project_id = call.backend, call.project_id
     place = query.place(_STATISTICS, int, int, str)
     head = await last_position(backend.read, project_id)
     window = await _window(call, query) if place is None else _carried(query, place[0], place[1])
-    window = _bounded(window, MOST_HOURS_OF_ALL if query.by == "hour" else MOST_HOURS)
+    window = _bounded(window, MOST_HOURS_OF_ALL_ONE_BY_ONE if query.by == "hour" else MOST_HOURS_OF_ALL)
     await backend.projections.reach(project_id, head, "job_statistics")
-    found = await statistics(
-        backend.read,
-        project_id,
-        window,
-        after=place[2] if place else "",
-        by_hour=query.by == "hour",
-        limit=query.size + 1,
-    )
-    shown = found[: query.size]
+    active = await active_jobs(backend.read, project_id, window, after=place[2] if place else "", limit=query.size + 1)
+    shown = active[: query.size]
+    found = await statistics(backend.read, project_id, window, shown, by_hour=query.by == "hour")
     hours = [int(time.timestamp()) for time in window]
-    cursor = encode_cursor(_STATISTICS, *hours, shown[-1].job_id) if len(found) > query.size else None
-    return replace(page(call, query, [_job(job, window, query) for job in shown], cursor), position=head)
+    cursor = encode_cursor(_STATISTICS, *hours, shown[-1]) if len(active) > query.size else None
+    return replace(page(call, query, [_job(job, window, query) for job in found], cursor), position=head)
 
 
 async def _window(call: Call, query: StatisticsQuery | AllStatisticsQuery) -> Window:
