@@ -169,7 +169,7 @@ def test_every_position_is_read_as_it_was(dsn: str) -> None:
             async with open_project(dsn, f"proj_asof_{next(numbers)}") as project:
                 life = Life(project)
                 await life.begin()
-                for action in (*EVENTFUL, ("replay", 0), ("die", {"b": "y"}), *history):
+                for action in (*EVENTFUL, ("die", {"b": "y"}), ("replay", 0), *history):
                     await life.act(action)
                 while life.projector.advance(project.project_id).position:
                     pass
