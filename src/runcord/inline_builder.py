@@ -11,9 +11,9 @@ log = structlog.get_logger(__name__)
 
 def main() -> None:
     """Build what the input says."""
-    dsn, project_id = builder.begin()
+    dsn, project_id, pace = builder.begin()
     try:
-        inline_mover.build(dsn, inline.rebuildables(), project_id)
+        inline_mover.build(dsn, inline.rebuildables(), project_id, pace)
     except psycopg.Error as error:
         log.warning("builder_ends", project_id=project_id, error=str(error).strip())
 

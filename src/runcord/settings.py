@@ -102,6 +102,15 @@ class Settings(BaseSettings):
     chunk_retention_hours: Annotated[
         float, Field(gt=0, le=10 * 366 * 24, description="How long chunks that workers have streamed are kept.")
     ] = 30 * 24
+    rebuild_events_per_sec: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10_000_000,
+            description="How fast projections are rebuilt, at most, in events of the ledger a second; 0 is as fast as "
+            "it goes, with less of the processor than what serves requests.",
+        ),
+    ] = 0
     allow_unsafe_database: Annotated[
         bool,
         Field(description="Serve from a database with fsync, full_page_writes or synchronous_commit off. Loses data."),

@@ -171,9 +171,9 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
         )
         stack.push_async_callback(dispatcher.close)
         operator = Operator(dsn)
-        keeper = InlineKeeper(dsn, inline.rebuildables(), read, operator)
+        keeper = InlineKeeper(dsn, inline.rebuildables(), read, operator, settings.rebuild_events_per_sec)
         stack.push_async_callback(keeper.close)
-        runner = ProjectionRunner(dsn, projections(), read, touch)
+        runner = ProjectionRunner(dsn, projections(), read, touch, settings.rebuild_events_per_sec)
         stack.push_async_callback(runner.close)
         for job in (
             tail.run,

@@ -9,8 +9,8 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar, cast, get_args, get_type_hints
 
+import msgspec
 import orjson
-from pydantic import TypeAdapter
 
 from runcord.batch import events as batch_events
 from runcord.bulk import events as bulk_events
@@ -35,7 +35,7 @@ class Codec(Generic[T]):
     """
 
     def __init__(self, cls: type[T]) -> None:
-        self._validate = TypeAdapter(cls).validator.validate_json
+        self._decode = msgspec.json.Decoder(cls).decode
 
     def encode(self, value: T) -> bytes:
         """Return compact JSON; equal values give equal bytes."""
@@ -47,7 +47,10 @@ class Codec(Generic[T]):
         Raises:
             ValueError: the bytes are not such a value.
         """
-        return self._validate(data)
+        try:
+            return self._decode(data)
+        except msgspec.DecodeError as error:
+            raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True)

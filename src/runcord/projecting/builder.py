@@ -3,8 +3,8 @@
 Folding takes all of a processor, and Python has one for each process: a server that built projections itself would
 answer late. What is killed at any moment is taken up again where it stood.
 
-`python -m runcord.projecting.builder` reads one line of JSON (`dsn`, `project_id`) and ends with its input: it never
-outlives who started it.
+`python -m runcord.projecting.builder` reads one line of JSON (`dsn`, `project_id`, `events_per_sec`) and ends with its
+input: it never outlives who started it.
 """
 
 import gc
@@ -19,6 +19,7 @@ import psycopg
 import structlog
 
 from runcord import clock, faults
+from runcord.projecting.pace import Pace
 from runcord.projecting.projector import CLOSE, Projector
 from runcord.projecting.registry import projections
 
@@ -34,8 +35,9 @@ _PAUSE_SECS = 0.1
 class Builder:
     """Runs one building process at a time, for one project after the other."""
 
-    def __init__(self, dsn: str, module: str = "runcord.projecting.builder") -> None:
+    def __init__(self, dsn: str, events_per_sec: int, module: str = "runcord.projecting.builder") -> None:
         self._dsn = dsn
+        self._events_per_sec = events_per_sec
         self._module = module
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -48,7 +50,8 @@ class Builder:
             [sys.executable, "-m", self._module], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
         )
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"dsn": self._dsn, "project_id": project_id}).encode() + b"\n")
+        task = {"dsn": self._dsn, "project_id": project_id, "events_per_sec": self._events_per_sec}
+        self._process.stdin.write(json.dumps(task).encode() + b"\n")
         self._process.stdin.flush()
 
     def close(self) -> None:
@@ -61,12 +64,13 @@ class Builder:
             self._process = None
 
 
-def build(projector: Projector, project_id: str) -> None:
+def build(projector: Projector, project_id: str, pace: Pace) -> None:
     """Move the generations of a project on until all are close to the ledger's end, or somebody else does it."""
     pause = threading.Event()
     deadline = clock.monotonic() + _PATIENCE_SECS
     while clock.monotonic() < deadline:
         progress = projector.advance(project_id)
+        pace.keep(progress.taken)
         if progress.position:
             deadline = clock.monotonic() + _PATIENCE_SECS
             if progress.behind <= CLOSE:
@@ -79,24 +83,24 @@ def build(projector: Projector, project_id: str) -> None:
 
 def main() -> None:
     """Build what the input says."""
-    dsn, project_id = begin()
+    dsn, project_id, pace = begin()
     projector = Projector(dsn, projections())
     try:
-        build(projector, project_id)
+        build(projector, project_id, pace)
     except psycopg.Error as error:
         log.warning("builder_ends", project_id=project_id, error=str(error).strip())
     finally:
         projector.close()
 
 
-def begin() -> tuple[str, str]:
-    """Make this process a builder, and return what its input says: the database and the project."""
+def begin() -> tuple[str, str, Pace]:
+    """Make this process a builder, and return what its input says: the database, the project and the pace."""
     given = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
     os.nice(NICENESS)
     gc.disable()  # folding leaves no cycles, and looking for them takes a third of the time
     faults.arm_from_environment()
-    return given["dsn"], given["project_id"]
+    return given["dsn"], given["project_id"], Pace(given["events_per_sec"])
 
 
 def _end_with(stream: IO[bytes]) -> None:

@@ -27,11 +27,13 @@ _AT_ONCE = 100
 class InlineKeeper:
     """Goes on with rebuilds of inline views, its own and those that a lost process has left."""
 
-    def __init__(self, dsn: str, rebuildables: Rebuildables, read: Read, operator: Operator) -> None:
+    def __init__(
+        self, dsn: str, rebuildables: Rebuildables, read: Read, operator: Operator, events_per_sec: int
+    ) -> None:
         self._rebuildables = rebuildables
         self._read = read
         self._operator = operator
-        self._builder = Builder(dsn, BUILDER)
+        self._builder = Builder(dsn, events_per_sec, BUILDER)
 
     async def run(self) -> None:
         """Go on until cancelled; a database that is away is waited for."""

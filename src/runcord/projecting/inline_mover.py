@@ -20,6 +20,7 @@ from runcord.ledger.database import connect_writer
 from runcord.ledger.view import Change
 from runcord.projecting import generations as g
 from runcord.projecting.generations import Generation
+from runcord.projecting.pace import Pace
 from runcord.projecting.projector import BATCH_BYTES, BATCH_EVENTS, CLOSE, Progress
 from runcord.projecting.rebuildable import SQL, Rebuildable, Rebuildables
 from runcord.recorded import Recorded
@@ -40,13 +41,14 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
     return conn
 
 
-def build(dsn: str, rebuildables: Rebuildables, project_id: str) -> None:
+def build(dsn: str, rebuildables: Rebuildables, project_id: str, pace: Pace) -> None:
     """Move the rebuilds of a project on until all have caught up, or somebody else does it."""
     pause = threading.Event()
     deadline = clock.monotonic() + _PATIENCE_SECS
     with connect(dsn) as conn:
         while clock.monotonic() < deadline:
             steps = [advance(conn, project_id, one, "building") for one in rebuildables.values()]
+            pace.keep(max(step.taken for step in steps))
             if any(step.position for step in steps):
                 deadline = clock.monotonic() + _PATIENCE_SECS
             elif not any(step.behind for step in steps):
@@ -68,7 +70,7 @@ def advance(conn: psycopg.Connection[Any], project_id: str, one: Rebuildable, *s
         for generation in g.lock(conn, project_id, found):
             position = take(conn, project_id, one, generation, head)
             fault_point("inline_mover.before_commit")
-            return Progress(position, head - position)
+            return Progress(position, head - position, position - generation.position)
         return Progress(0, behind)
 
 

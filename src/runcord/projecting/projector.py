@@ -47,6 +47,8 @@ class Progress:
     """Up to where it has moved generations on; 0 if it has moved none."""
     behind: int
     """How many events those have still to take that it has moved, or would have if nobody else were at it."""
+    taken: int = 0
+    """How many events this step has gone on by."""
     left_alone: int = 0
     """How far behind, in events, that one is which was left alone because it is further behind than `most_behind`."""
 
@@ -92,10 +94,10 @@ class Projector:
         near = [one for one in moving if most_behind is None or head - one.position <= most_behind]
         left_alone = max((head - one.position for one in moving if one not in near), default=0)
         if not near:
-            return Progress(0, 0, left_alone)
+            return Progress(0, 0, left_alone=left_alone)
         group, until = self._next_group(conn, project_id, near, head, limit)
         if not group:
-            return Progress(0, head - until, left_alone)
+            return Progress(0, head - until, left_alone=left_alone)
         after = group[0].position
         params = {"project_id": project_id, "after": after, "until": until, "limit": limit, "bytes": BATCH_BYTES}
         rows = conn.execute(SQL["events_page"], params, binary=True).fetchall()
@@ -111,7 +113,7 @@ class Projector:
                 log.info("projection_switched", project_id=project_id, projection=one.name, generation=one.number)
         if moved:
             fault_point("projector.before_commit")
-        return Progress(until, head - until, left_alone)
+        return Progress(until, head - until, until - after, left_alone)
 
     def _next_group(
         self, conn: psycopg.Connection[Any], project_id: str, moving: Sequence[Generation], head: int, limit: int

@@ -50,10 +50,12 @@ _MOST_PROJECTS = 1_000
 class ProjectionRunner:
     """Moves projections on, and lets reads wait for them. Belongs to one event loop, but for `committed`."""
 
-    def __init__(self, dsn: str, projections: Mapping[str, Projection[Any]], read: Read, touch: Read) -> None:
+    def __init__(
+        self, dsn: str, projections: Mapping[str, Projection[Any]], read: Read, touch: Read, events_per_sec: int
+    ) -> None:
         self._projector = Projector(dsn, projections)
         self._projections = projections
-        self._builder = Builder(dsn)
+        self._builder = Builder(dsn, events_per_sec)
         self._read = read
         self._touch = touch
         self._loop: asyncio.AbstractEventLoop | None = None

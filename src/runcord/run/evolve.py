@@ -112,7 +112,7 @@ def _born(event: e.Triggered, recorded: Recorded[e.Event]) -> Run:
     }
     members |= {name: given[name] for name in _FIRST if name in given}
     members |= {"created_at": at, "updated_at": at, "due_at": due_at}
-    members |= {name: given[name] for name in _THEN if name in given}
+    members |= {name: value for name in _THEN if (value := given.get(name)) is not None}
     if event.due_at is not None:
         members["scheduled_at"] = event.due_at
     if event.ttl_secs is not None:
@@ -156,7 +156,7 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
         case e.Dispatched():
             return {"trace": event.trace}
         case e.Completed():
-            return _ended(Status.COMPLETED, at) | {"error": None, "output_type": event.output_type}
+            return _ended(Status.COMPLETED, at, None, output_type=event.output_type)
         case e.Logged() | e.Progressed() | e.UsageRecorded() | e.ToolCalled() | e.OutputSet():
             return {}
         case e.StateSet() | e.StateDeleted() | e.Spawned():
@@ -223,19 +223,19 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
                 "window": None,
             }
         case e.DeadLettered():
-            return _ended(Status.DEAD_LETTER, at) | {"error": event.error}
+            return _ended(Status.DEAD_LETTER, at, event.error)
         case e.Failed():
-            return _ended(Status.FAILED, at) | {"error": event.error}
+            return _ended(Status.FAILED, at, event.error)
         case e.TimedOut():
-            return _ended(Status.TIMED_OUT, at) | {"error": event.error}
+            return _ended(Status.TIMED_OUT, at, event.error)
         case e.Crashed():
-            return _ended(Status.CRASHED, at) | {"error": event.error}
+            return _ended(Status.CRASHED, at, event.error)
         case e.SystemFailed():
-            return _ended(Status.SYSTEM_FAILED, at) | {"error": event.error}
+            return _ended(Status.SYSTEM_FAILED, at, event.error)
         case e.Expired():
-            return _ended(Status.EXPIRED, at) | {"error": e.Failure("run expired"), "window": None}
+            return _ended(Status.EXPIRED, at, e.Failure("run expired"), window=None)
         case e.Canceled():
-            return _ended(Status.CANCELED, at) | {"error": e.Failure(event.reason), "window": None}
+            return _ended(Status.CANCELED, at, e.Failure(event.reason), window=None)
         case e.DeadLetterReplayed():
             return _queued(at) | {
                 "attempt": 1,
@@ -294,8 +294,10 @@ def _batched(run: Run, event: e.Batched, recorded: Recorded[e.Event]) -> dict[st
 
 
 def _queued(due_at: datetime) -> dict[str, Any]:
-    return _without_attempt_clock() | {
+    return {
         "status": Status.QUEUED,
+        "timeout_at": None,
+        "wait": None,
         "due_at": due_at,
         "dequeued_at": None,
         "started_at": None,
@@ -304,13 +306,17 @@ def _queued(due_at: datetime) -> dict[str, Any]:
     }
 
 
-def _ended(status: Status, at: datetime) -> dict[str, Any]:
-    return _without_attempt_clock() | {
+def _ended(status: Status, at: datetime, error: e.Failure | None, **more: Any) -> dict[str, Any]:
+    return {
         "status": status,
+        "timeout_at": None,
+        "wait": None,
         "finished_at": at,
         "lease_secs": None,
         "expires_at": None,
         "next_retry_at": None,
+        "error": error,
+        **more,
     }
 
 
