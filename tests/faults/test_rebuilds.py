@@ -1,6 +1,8 @@
 """Rebuilds beside writers and readers, and kill -9 of whoever builds, compares, switches or drops."""
 
 import asyncio
+import contextlib
+import signal
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -71,6 +73,36 @@ async def settled(journal: Journal, count: int) -> None:
             return
         assert monotonic() < deadline, journal
         await asyncio.sleep(0.02)
+
+
+async def trigger_in_bulk(client: httpx2.AsyncClient, times: int) -> None:
+    """Trigger 500 runs, so many times."""
+    for n in range(times):
+        items = [{"payload": {"n": n}, "tags": {"n": str(n)}} for _ in range(500)]
+        answer = await client.post("/v1/jobs/work/trigger/bulk", json={"items": items})
+        assert answer.status_code == 201, answer.text
+
+
+@asynccontextmanager
+async def revived(server: ServerProcess, fault: str) -> AsyncGenerator[list[int]]:
+    """Start the server again, with the same fault, whenever that has struck. Yields how it ended each time."""
+    ends: list[int] = []
+
+    async def revive() -> None:
+        while True:
+            if server.exit_code is not None:
+                ends.append(server.exit_code)
+                server.kill()
+                with contextlib.suppress(AssertionError):  # it strikes again before the server was ready
+                    await asyncio.to_thread(server.start, fault=fault)
+            await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(revive())
+    try:
+        yield ends
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -166,10 +198,7 @@ def test_a_rebuild_ends_equal_though_its_builders_are_killed_at_every_second_bat
             server.start()
             await create_job(server, "work")
             async with http(server) as client:
-                for n in range(24):
-                    items = [{"payload": {"n": n}, "tags": {"n": str(n)}} for _ in range(500)]
-                    answer = await client.post("/v1/jobs/work/trigger/bulk", json={"items": items})
-                    assert answer.status_code == 201, answer.text
+                await trigger_in_bulk(client, 24)
                 server.kill()
                 # Only builders pass this often enough: a rebuild is not moved on by a server until it is compared.
                 server.start(fault="inline_mover.before_commit:2")
@@ -181,6 +210,33 @@ def test_a_rebuild_ends_equal_though_its_builders_are_killed_at_every_second_bat
                     found = await compared(client, name)
                     assert found["equal"], found
                     assert found["live_rows"] >= 12_000
+        finally:
+            server.kill()
+
+    asyncio.run(live())
+
+
+def test_a_rebuild_ends_equal_though_builders_and_servers_are_killed_at_every_third_batch(dsn: str) -> None:
+    async def live() -> None:
+        server = ServerProcess(dsn)
+        names = ("run_history", "tag_index")
+        try:
+            server.start()
+            await create_job(server, "work")
+            async with http(server) as client:
+                await trigger_in_bulk(client, 24)
+                await begin(client, *names)
+                server.kill()
+                async with revived(server, "projector.before_commit:3") as ends:
+                    await until_ready(client, *names)
+                assert set(ends[1:]) == {-signal.SIGKILL}
+                assert len(ends) > 1
+                server.kill()
+                server.start()
+                for name in names:
+                    found = await compared(client, name)
+                    assert found["equal"], found
+                    assert found["live_rows"] >= 24
         finally:
             server.kill()
 

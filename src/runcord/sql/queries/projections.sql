@@ -170,14 +170,18 @@ where project_id = %(project_id)s and name = any (%(names)s::text[]) and status 
 
 -- behind --
 -- In which projects a generation is behind the ledger and has not moved for a moment, or a projection has none; among
--- all, or those in which something has happened lately.
+-- all, or those in which something has happened lately or is being built.
 select h.project_id
 from ledger_heads h
 cross join unnest(%(names)s::text[]) as known (name)
 left join projections p on p.project_id = h.project_id and p.name = known.name
     and p.status in ('live', 'building', 'ready')
 where h.position > coalesce(p.position, 0) and p.parked_at is null
-    and (%(recent_secs)s::float8 is null or h.recorded_at > ledger_now() - make_interval(secs => %(recent_secs)s))
+    and (
+        %(recent_secs)s::float8 is null
+        or h.recorded_at > ledger_now() - make_interval(secs => %(recent_secs)s)
+        or p.status = 'building'
+    )
     and (p.moved_at is null or p.moved_at < clock_timestamp() - make_interval(secs => %(idle_secs)s))
 group by h.project_id
 limit %(limit)s;
