@@ -42,7 +42,7 @@ class Codec(Generic[T]):
         return orjson.dumps(_compact(value), option=_JSON_OPTIONS)
 
     def decode(self, data: bytes) -> T:
-        """Return the value.
+        """Return the value. What was left out is read from its class, and does not stand in its `__dict__`.
 
         Raises:
             ValueError: the bytes are not such a value.

@@ -5,7 +5,7 @@ that they can be found without a lock, piece by piece, now or later, by any proc
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from runcord.bulk.selection import ALLOWED, Action, RunFilter
 from runcord.bulk.state import BulkOperation
@@ -49,7 +49,7 @@ async def find_runs(read: Read, project_id: str, runs: RunFilter, *, after: int,
         until = min(as_of, cursor + STRETCH)
         wanted = min(limit - len(found), PAGE)
         params = {
-            **runs.__dict__,
+            **asdict(runs),
             "statuses": list(runs.statuses),
             "all_statuses": [str(status) for status in Status],
             "project_id": project_id,

@@ -1,6 +1,7 @@
 """Actions on many runs in Strait's JSON, and bulk operations, which are ours, in the same manner."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from runcord.bulk.events import Outcome
@@ -80,13 +81,13 @@ def render_operation(operation: BulkOperation, *, project_id: str) -> dict[str, 
         "updated_at": operation.updated_at,
     }
     if operation.filter is not None:
-        members["filter"] = _present(operation.filter.__dict__)
+        members["filter"] = _present(asdict(operation.filter))
     return members | _present({name: getattr(operation, name) for name in _PRESENT_IF_SET})
 
 
 def render_outcome(outcome: Outcome) -> dict[str, Any]:
     """Return what became of one run."""
-    return _present(outcome.__dict__)
+    return _present(asdict(outcome))
 
 
 def _present(members: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ What we add to Strait's run: `version` (the number of its last event), `updated_
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, cast
 
@@ -90,7 +90,7 @@ def render_run(
     if run.overrides:
         members.update({name: _number(value) for name, value in run.overrides.items() if value is not None})
     if (trace := run.execution_trace) is not None:
-        members["execution_trace"] = trace.__dict__
+        members["execution_trace"] = asdict(trace)
     if run.checkpoints:
         members["checkpoint_count"] = run.checkpoints
     if run.wait is not None:
