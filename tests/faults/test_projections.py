@@ -41,7 +41,7 @@ async def caught_up(dsn: str, within: float = BACK_SECS) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before_commit", "after_commit"])
-@pytest.mark.parametrize("passing", [4, 5, 8])
+@pytest.mark.parametrize("passing", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (4, 6, 8))])
 def test_projections_go_on_where_a_kill_has_left_them(dsn: str, moment: str, passing: int) -> None:
     async def live() -> None:
         server = ServerProcess(dsn)

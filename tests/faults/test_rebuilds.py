@@ -216,6 +216,7 @@ def test_a_rebuild_ends_equal_though_its_builders_are_killed_at_every_second_bat
     asyncio.run(live())
 
 
+@pytest.mark.slow
 def test_a_rebuild_ends_equal_though_builders_and_servers_are_killed_at_every_third_batch(dsn: str) -> None:
     async def live() -> None:
         server = ServerProcess(dsn)
