@@ -230,8 +230,7 @@ def test_a_rebuild_ends_equal_though_builders_and_servers_are_killed_at_every_th
                 server.kill()
                 async with revived(server, "projector.before_commit:3") as ends:
                     await until_ready(client, *names)
-                assert set(ends[1:]) == {-signal.SIGKILL}
-                assert len(ends) > 1
+                assert -signal.SIGKILL in ends[1:]  # one that was busy starting may have ended otherwise
                 server.kill()
                 server.start()
                 for name in names:
