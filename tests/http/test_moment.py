@@ -85,3 +85,11 @@ def test_two_moments_are_refused(api, chain):
 def test_a_run_that_was_not_there_yet_has_no_lineage(api, chain):
     before = _births(api, chain)[0] - 1
     assert api.get(f"/v1/runs/{chain[0]}/lineage?position={before}").status_code == 404
+
+
+@pytest.mark.parametrize("at", ["197", "1767225600", "-1767225600", "1767225600.5", "2026", "yesterday"])
+def test_only_a_time_names_a_time(api, at: str) -> None:
+    for path in ("/v1/runs", "/v1/tags", "/v1/dead-letters"):
+        answer = api.get(path, params={"at": at})
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["code"] == "validation_failed"

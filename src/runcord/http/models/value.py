@@ -30,7 +30,8 @@ _FIRST_YEAR, _LAST_YEAR = 1970, 2200
 
 
 def _string(value: Any) -> Any:
-    if not isinstance(value, str | datetime):
+    # Digits alone would be taken for a number of seconds.
+    if not (isinstance(value, datetime) or (isinstance(value, str) and "-" in value[1:])):
         raise ValueError("should be a time in RFC 3339 with an offset, such as 2026-01-31T12:00:00Z")
     return value
 
