@@ -9,7 +9,7 @@ Other packages bring projections by the entry point group `runcord.projections`;
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -101,7 +101,7 @@ class Table(Generic[R]):
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """The names of the columns after project and generation."""
-        return tuple(get_type_hints(self.row))
+        return tuple(self.kinds)
 
     @cached_property
     def lookup(self) -> tuple[str, ...]:
@@ -120,17 +120,16 @@ class Table(Generic[R]):
         return key[0] if len(key) == 2 else key[:-1]
 
     @cached_property
-    def kinds(self) -> tuple["_Kind", ...]:
+    def kinds(self) -> Mapping[str, "_Kind"]:
         """How each column is written."""
-        hints = get_type_hints(self.row)
-        return tuple(_kind(hints[column]) for column in self.columns)
+        return {column: _kind(hint) for column, hint in get_type_hints(self.row).items()}
 
     def arrays(self, rows: Iterable[R]) -> dict[str, list[Any]]:
         """Return the columns of rows as parameters of `save`."""
         by_column = list(zip(*rows, strict=True))
         return {
             name: kind.array(values if kind.write is None else [None if v is None else kind.write(v) for v in values])
-            for name, kind, values in zip(self.columns, self.kinds, by_column, strict=True)
+            for (name, kind), values in zip(self.kinds.items(), by_column, strict=True)
         }
 
     def read(self, values: Sequence[Any]) -> R:
@@ -140,65 +139,74 @@ class Table(Generic[R]):
     def lookup_arrays(self, keys: Iterable[Any]) -> dict[str, list[Any]]:
         """Return what rows are looked up by as parameters of `load` and `remove`."""
         by_column = [list(keys)] if len(self.lookup) == 1 else list(zip(*keys, strict=True))
-        kinds = dict(zip(self.columns, self.kinds, strict=True))
-        return {name: kinds[name].array(values) for name, values in zip(self.lookup, by_column, strict=True)}
+        return {name: self.kinds[name].array(values) for name, values in zip(self.lookup, by_column, strict=True)}
 
     @cached_property
-    def load(self) -> sql.Composed:
+    def load(self) -> bytes:
         """The rows of some keys; where rows of a key are kept, its latest."""
         newest = (
             sql.SQL(" order by t.{} desc limit 1").format(sql.Identifier(self.latest)) if self.latest else sql.SQL("")
         )
-        return sql.SQL(
-            "select r.* from unnest({arrays}) as u ({lookup}) cross join lateral (select {columns} from {table} t "
-            "where t.project_id = %(project_id)s and t.generation = %(generation)s and {same}{newest}) as r"
-        ).format(
-            arrays=self._arrays(self.lookup),
-            lookup=_names(self.lookup),
-            columns=_names(self.columns, "t"),
-            table=sql.Identifier(self.name),
-            same=_same(self.lookup),
-            newest=newest,
+        return (
+            sql.SQL(
+                "select r.* from unnest({arrays}) as u ({lookup}) cross join lateral (select {columns} from {table} t "
+                "where t.project_id = %(project_id)s and t.generation = %(generation)s and {same}{newest}) as r"
+            )
+            .format(
+                arrays=self._arrays(self.lookup),
+                lookup=_names(self.lookup),
+                columns=_names(self.columns, "t"),
+                table=sql.Identifier(self.name),
+                same=_same(self.lookup),
+                newest=newest,
+            )
+            .as_bytes()
         )
 
     @cached_property
-    def save(self) -> sql.Composed:
+    def save(self) -> bytes:
         """Insert or update rows."""
-        kinds = dict(zip(self.columns, self.kinds, strict=True))
         values = [column for column in self.columns if column not in self.key]
         updated = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column)) for column in values)
-        return sql.SQL(
-            "insert into {table} (project_id, generation, {columns}) select %(project_id)s, %(generation)s, {read} "
-            "from unnest({arrays}) as u ({columns}) on conflict (project_id, generation, {key}) do {action}"
-        ).format(
-            table=sql.Identifier(self.name),
-            columns=_names(self.columns),
-            read=sql.SQL(", ").join(
-                sql.SQL("{}::{}").format(sql.Identifier("u", column), sql.SQL(kinds[column].type))
-                for column in self.columns
-            ),
-            arrays=self._arrays(self.columns),
-            key=_names(self.key),
-            action=sql.SQL("update set {}").format(updated) if values else sql.SQL("nothing"),
+        return (
+            sql.SQL(
+                "insert into {table} (project_id, generation, {columns}) select %(project_id)s, %(generation)s, {read} "
+                "from unnest({arrays}) as u ({columns}) on conflict (project_id, generation, {key}) do {action}"
+            )
+            .format(
+                table=sql.Identifier(self.name),
+                columns=_names(self.columns),
+                read=sql.SQL(", ").join(
+                    sql.SQL("{}::{}").format(sql.Identifier("u", column), sql.SQL(self.kinds[column].type))
+                    for column in self.columns
+                ),
+                arrays=self._arrays(self.columns),
+                key=_names(self.key),
+                action=sql.SQL("update set {}").format(updated) if values else sql.SQL("nothing"),
+            )
+            .as_bytes()
         )
 
     @cached_property
-    def remove(self) -> sql.Composed:
+    def remove(self) -> bytes:
         """Delete the rows of some keys."""
-        return sql.SQL(
-            "delete from {table} t using unnest({arrays}) as u ({lookup}) "
-            "where t.project_id = %(project_id)s and t.generation = %(generation)s and {same}"
-        ).format(
-            table=sql.Identifier(self.name),
-            arrays=self._arrays(self.lookup),
-            lookup=_names(self.lookup),
-            same=_same(self.lookup),
+        return (
+            sql.SQL(
+                "delete from {table} t using unnest({arrays}) as u ({lookup}) "
+                "where t.project_id = %(project_id)s and t.generation = %(generation)s and {same}"
+            )
+            .format(
+                table=sql.Identifier(self.name),
+                arrays=self._arrays(self.lookup),
+                lookup=_names(self.lookup),
+                same=_same(self.lookup),
+            )
+            .as_bytes()
         )
 
     def _arrays(self, columns: Iterable[str]) -> sql.Composed:
-        kinds = dict(zip(self.columns, self.kinds, strict=True))
         return sql.SQL(", ").join(
-            sql.SQL("{}::{}").format(sql.Placeholder(column, "b"), sql.SQL(kinds[column].sent + "[]"))
+            sql.SQL("{}::{}").format(sql.Placeholder(column, "b"), sql.SQL(self.kinds[column].sent + "[]"))
             for column in columns
         )
 
