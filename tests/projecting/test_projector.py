@@ -282,3 +282,59 @@ def test_runs_of_which_only_the_end_is_in_a_batch_are_read_from_their_beginning(
         projector.close()
     row = conn.execute("select statuses, positions, finished_position, span from run_history").fetchone()
     assert row == (["queued", "canceled"], [1, 7], 7, 3)
+
+
+def test_rows_that_the_database_refuses_park_one_generation_and_the_others_go_on(
+    dsn: str, conn: psycopg.Connection[Any]
+) -> None:
+    class Few(Lines):
+        name = "few"
+        table = dataclasses.replace(Lines.table, name="few")
+
+    conn.execute("create table few (like lines including all, check (lines <= 5))")
+    log(conn, *map(str, range(20)))
+    projector = projector_of(dsn, Lines(), Few())
+    advance_all(projector)
+    refused, other = states(conn)["few", 1], states(conn)["lines", 1]
+    sixth = 7  # after the event that triggered the run
+    assert (refused.position, refused.parked_at) == (sixth - 1, sixth)
+    assert refused.error is not None
+    assert refused.error.startswith('CheckViolation: new row for relation "few" violates')
+    assert conn.execute("select lines from few").fetchall() == [(5,)]
+    assert (other.position, other.parked_at) == (21, None)
+    assert lines(conn) == {RUN: 20}
+    conn.execute("alter table few drop constraint few_lines_check")
+    conn.execute(g.SQL["unpark"], {"project_id": PROJECT, "name": "few"})
+    advance_all(projector)
+    assert conn.execute("select lines from few").fetchall() == [(20,)]
+    projector.close()
+
+
+def test_a_projection_without_its_table_is_parked_at_its_first_event(dsn: str, conn: psycopg.Connection[Any]) -> None:
+    class Tableless(Lines):
+        name = "tableless"
+        table = dataclasses.replace(Lines.table, name="tableless")
+
+    log(conn, "a", "b")
+    projector = projector_of(dsn, Tableless(), Lines())
+    advance_all(projector)
+    lost = states(conn)["tableless", 1]
+    assert (lost.position, lost.parked_at) == (1, 2)
+    assert lost.error == 'UndefinedTable: relation "tableless" does not exist'
+    assert lines(conn) == {RUN: 2}
+    projector.close()
+
+
+def test_what_switches_by_itself_waits_until_it_holds_what_is_read(dsn: str, conn: psycopg.Connection[Any]) -> None:
+    log(conn, "a", "b", "c", "d")
+    projector = projector_of(dsn, Lines())
+    advance_all(projector)
+    g.build(conn, PROJECT, Lines(), switches=True)
+    projector.advance(PROJECT, limit=2)  # close to the end, and behind the live one
+    behind = states(conn)["lines", 2]
+    assert (behind.position, behind.status) == (2, "ready")
+    assert states(conn)["lines", 1].status == "live"
+    advance_all(projector)
+    assert states(conn)["lines", 2].status == "live"
+    assert lines(conn, 2) == {RUN: 4}
+    projector.close()

@@ -12,13 +12,8 @@ from runcord.projecting.projection import Projection, Step
 from runcord.projecting.steps import Unreadable
 
 
-class Poisoned(Exception):
-    """A projection cannot take an event."""
-
-    def __init__(self, position: int, reason: str) -> None:
-        self.position = position
-        self.reason = reason
-        super().__init__(f"position {position}: {reason}")
+class UnreadableEvent(Exception):
+    """A projection reads an event that nobody can read."""
 
 
 class Batch:
@@ -44,9 +39,9 @@ class Batch:
         numbered = found[0] if len(found) == 1 else sorted(chain.from_iterable(found), key=itemgetter(0))
         return [step for _, step in numbered]
 
-    def before(self, position: int) -> "Batch":
-        """Return the batch without what is at the position or follows it."""
-        return Batch([step for step in self.steps if step.recorded.position < position])
+    def first(self, count: int) -> "Batch":
+        """Return the batch of its first steps only."""
+        return Batch(self.steps[:count])
 
 
 @dataclass
@@ -72,22 +67,14 @@ class Sheet:
             self.rows = {table.found_by(row): row for row in rows}
 
     def fold(self) -> "Changes":
-        """Return what the steps make of the rows.
-
-        Raises:
-            Poisoned: the projection cannot take one of the events.
-        """
+        """Return what the steps make of the rows."""
         evolve, table = self.projection.evolve, self.projection.table
         rows, stored = self.rows, set(self.rows)
         changed: dict[Any, Any] = {}
         for key, steps in self.concerned.items():
             place = table.looked_up_by(key)
             before = rows.get(place)
-            try:
-                after = evolve(before, key, steps)
-            except Exception:
-                self._find_poison(before, key, steps)
-                raise
+            after = evolve(before, key, steps)
             if after is before:
                 continue
             if after is None:
@@ -96,14 +83,6 @@ class Sheet:
             else:
                 changed[key] = rows[place] = after
         return Changes(self.projection, self.generation, changed.values(), stored - rows.keys())
-
-    def _find_poison(self, row: Any, key: Any, steps: Sequence[Step]) -> None:
-        """Raise Poisoned for the step that cannot be taken."""
-        for step in steps:
-            try:
-                row = self.projection.evolve(row, key, (step,))
-            except Exception as error:
-                raise _poisoned(step, error) from error
 
 
 @dataclass(frozen=True)
@@ -129,7 +108,7 @@ def sheet(projection: Projection[Any], generation: int, batch: Batch, skips: Col
     """Return which rows of a generation a batch concerns; the events at the positions `skips` are passed over.
 
     Raises:
-        Poisoned: the projection cannot take one of the events, or nobody can read it.
+        UnreadableEvent: nobody can read one of the events.
     """
     keys = projection.keys
     concerned: dict[Any, list[Step]] = {}
@@ -137,18 +116,11 @@ def sheet(projection: Projection[Any], generation: int, batch: Batch, skips: Col
         if skips and step.recorded.position in skips:
             continue
         if step.recorded.event.__class__ is Unreadable:
-            raise Poisoned(step.recorded.position, step.recorded.event.reason)
-        try:
-            for key in keys(step):
-                known = concerned.get(key)
-                if known is None:
-                    concerned[key] = [step]
-                else:
-                    known.append(step)
-        except Exception as error:
-            raise _poisoned(step, error) from error
+            raise UnreadableEvent(step.recorded.event.reason)
+        for key in keys(step):
+            known = concerned.get(key)
+            if known is None:
+                concerned[key] = [step]
+            else:
+                known.append(step)
     return Sheet(projection, generation, concerned)
-
-
-def _poisoned(step: Step, error: Exception) -> Poisoned:
-    return Poisoned(step.recorded.position, f"{type(error).__name__}: {error}")

@@ -5,7 +5,7 @@ number of processes may do this at once: a generation that another one is moving
 stand at the same position go on together, so that their events are read and folded into runs once.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,11 @@ import structlog
 from runcord.faults import fault_point
 from runcord.ledger.database import connect_writer
 from runcord.projecting import generations as g
-from runcord.projecting.folding import Batch, Poisoned, Sheet, sheet
+from runcord.projecting.folding import Batch
 from runcord.projecting.generations import Generation
 from runcord.projecting.projection import Projection
 from runcord.projecting.steps import NO_SNAPSHOTS, Runs
+from runcord.projecting.taking import DATABASE_AWAY, Taking
 from runcord.sql import load
 
 log = structlog.get_logger(__name__)
@@ -78,8 +79,13 @@ class Projector:
         """
         conn = self._connection()
         try:
-            with conn.transaction():
-                progress = self._advance(conn, project_id, most_behind, limit)
+            try:
+                progress = self._advance(conn, project_id, most_behind, limit, careful=False)
+            except DATABASE_AWAY:
+                raise
+            except Exception:
+                self._runs.pop(project_id, None)
+                progress = self._advance(conn, project_id, most_behind, limit, careful=True)
             fault_point("projector.after_commit")
             return progress
         except BaseException:
@@ -88,32 +94,82 @@ class Projector:
                 self._conn = None
             raise
 
-    def _advance(self, conn: psycopg.Connection[Any], project_id: str, most_behind: int | None, limit: int) -> Progress:
-        head = _head(conn, project_id)
-        moving = [one for one in self._known(conn, project_id) if one.moves and one.position < head]
-        near = [one for one in moving if most_behind is None or head - one.position <= most_behind]
-        left_alone = max((head - one.position for one in moving if one not in near), default=0)
-        if not near:
-            return Progress(0, 0, left_alone=left_alone)
-        group, until = self._next_group(conn, project_id, near, head, limit)
-        if not group:
-            return Progress(0, head - until, left_alone=left_alone)
+    def _advance(
+        self, conn: psycopg.Connection[Any], project_id: str, most_behind: int | None, limit: int, *, careful: bool
+    ) -> Progress:
+        """Do one step in a transaction; a careful one finds the generations that cannot take an event, and parks them.
+
+        Raises:
+            Exception: one of them cannot, and the step was not careful; nothing was written.
+        """
+        with conn.transaction():
+            head = g.head_position(conn, project_id)
+            known = self._known(conn, project_id)
+            moving = [one for one in known if one.moves and one.position < head]
+            near = [one for one in moving if most_behind is None or head - one.position <= most_behind]
+            left_alone = max((head - one.position for one in moving if one not in near), default=0)
+            if not near:
+                return Progress(0, 0, left_alone=left_alone)
+            group, until = self._next_group(conn, project_id, near, head, limit)
+            if not group:
+                return Progress(0, head - until, left_alone=left_alone)
+            after = group[0].position
+            batch, until = self._read(conn, project_id, group, until, limit)
+            taking = Taking(conn, project_id, self._projections, g.load_skips(conn, project_id))
+            if careful:
+                group = [one for one in group if not self._parked(conn, project_id, taking, one, batch)]
+            else:
+                taking.all(group, batch)
+            g.move(conn, project_id, group, until)
+            if until + CLOSE >= head:
+                g.make_ready(conn, project_id, [one for one in group if one.status == "building"])
+                self._switch(conn, project_id, group, until, known)
+            if group:
+                fault_point("projector.before_commit")
+            return Progress(until, head - until, until - after, left_alone)
+
+    def _read(
+        self, conn: psycopg.Connection[Any], project_id: str, group: Sequence[Generation], until: int, limit: int
+    ) -> tuple[Batch, int]:
+        """Return what follows the place of some generations, and up to which position that is."""
         after = group[0].position
         params = {"project_id": project_id, "after": after, "until": until, "limit": limit, "bytes": BATCH_BYTES}
         rows = conn.execute(SQL["events_page"], params, binary=True).fetchall()
         until = rows[-1][2]
         snapshots = next((one.number for one in group if one.name == SNAPSHOTS), NO_SNAPSHOTS)
-        batch = Batch(self._runs_at(project_id, after).follow(conn, project_id, rows, until, snapshots))
-        moved = self._fold(conn, project_id, group, batch)
-        g.move(conn, project_id, moved, until)
-        close = [one for one in moved if one.status == "building" and until + CLOSE >= head]
-        g.make_ready(conn, project_id, close)
-        for one in close:
-            if one.switches and g.switch(conn, project_id, one):
+        return Batch(self._runs_at(project_id, after).follow(conn, project_id, rows, until, snapshots)), until
+
+    def _switch(
+        self,
+        conn: psycopg.Connection[Any],
+        project_id: str,
+        moved: Sequence[Generation],
+        until: int,
+        known: Sequence[Generation],
+    ) -> None:
+        """Have those that take over by themselves do so once they hold what is read now."""
+        read = {one.name: one.position for one in known if one.status == "live"}
+        for one in moved:
+            if one.switches and until >= read.get(one.name, 0) and g.switch(conn, project_id, one):
                 log.info("projection_switched", project_id=project_id, projection=one.name, generation=one.number)
-        if moved:
-            fault_point("projector.before_commit")
-        return Progress(until, head - until, until - after, left_alone)
+
+    def _parked(
+        self, conn: psycopg.Connection[Any], project_id: str, taking: Taking, generation: Generation, batch: Batch
+    ) -> bool:
+        """Have a generation take what it can, and park it if that is not all."""
+        refusal = taking.up_to_refused(generation, batch)
+        if refusal is None:
+            return False
+        g.park(conn, project_id, generation, refusal.position, refusal.reason)
+        log.error(
+            "projection_parked",
+            project_id=project_id,
+            projection=generation.name,
+            generation=generation.number,
+            position=refusal.position,
+            reason=refusal.reason,
+        )
+        return True
 
     def _next_group(
         self, conn: psycopg.Connection[Any], project_id: str, moving: Sequence[Generation], head: int, limit: int
@@ -145,63 +201,6 @@ class Projector:
             found = g.load_generations(conn, project_id)
         return [one for one in found if one.name in self._projections]
 
-    def _fold(
-        self, conn: psycopg.Connection[Any], project_id: str, group: Sequence[Generation], batch: Batch
-    ) -> list[Generation]:
-        """Fold a batch into generations, and return those that could take all of it.
-
-        One that could not has taken what comes before the event that it cannot take, and is parked there.
-        """
-        skips = g.load_skips(conn, project_id)
-        sheets: list[tuple[Generation, Sheet]] = []
-        parked: list[tuple[Generation, Poisoned]] = []
-        for one in group:
-            try:
-                found = sheet(self._projections[one.name], one.number, batch, skips.get(one.name, ()))
-                found.load(conn, project_id)
-                sheets.append((one, found))
-            except Poisoned as poison:
-                parked.append((one, poison))
-        moved: list[Generation] = []
-        with conn.pipeline():  # the database writes the rows of one while those of the next are folded
-            for one, found in sheets:
-                try:
-                    found.fold().save(conn, project_id)
-                    moved.append(one)
-                except Poisoned as poison:
-                    parked.append((one, poison))
-        for one, poison in parked:
-            self._park(conn, project_id, one, batch.before(poison.position), skips.get(one.name, ()), poison)
-        return moved
-
-    def _park(
-        self,
-        conn: psycopg.Connection[Any],
-        project_id: str,
-        generation: Generation,
-        batch: Batch,
-        skips: Collection[int],
-        poison: Poisoned,
-    ) -> None:
-        """Have a generation take what comes before an event that it cannot take, and stay there."""
-        try:
-            found = sheet(self._projections[generation.name], generation.number, batch, skips)
-            found.load(conn, project_id)
-            found.fold().save(conn, project_id)
-        except Poisoned as earlier:
-            batch = batch.before(earlier.position)
-            return self._park(conn, project_id, generation, batch, skips, earlier)
-        g.park(conn, project_id, generation, poison.position, poison.reason)
-        log.error(
-            "projection_parked",
-            project_id=project_id,
-            projection=generation.name,
-            generation=generation.number,
-            position=poison.position,
-            reason=poison.reason,
-        )
-        return None
-
     def _runs_at(self, project_id: str, position: int) -> Runs:
         """Return the runs as they were at a position, as far as this process remembers them."""
         known = self._runs.setdefault(project_id, [])
@@ -228,8 +227,3 @@ class Projector:
             for projection in self._projections.values():
                 if projection.create is not None:
                     conn.execute(projection.create)
-
-
-def _head(conn: psycopg.Connection[Any], project_id: str) -> int:
-    row = conn.execute(SQL["head_position"], {"project_id": project_id}).fetchone()
-    return 0 if row is None else row[0]
