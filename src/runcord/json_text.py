@@ -2,8 +2,9 @@
 
 import json
 import re
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -35,7 +36,7 @@ def parse(raw: bytes, what: str = "the body") -> Any:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise MalformedJson(f"{what} is not valid JSON: {str(error)[:200]}") from error
-    if b"\\u0000" in raw and _holds_nul(value):
+    if b"\\u0000" in raw and holds_nul(value):
         raise Invalid("strings must not contain NUL (U+0000): remove it, or encode the data (base64, say)")
     # Few bodies have brackets enough to be too deep: only those are looked into.
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
@@ -43,6 +44,22 @@ def parse(raw: bytes, what: str = "the body") -> Any:
     if _LONG_NUMBER.search(raw):
         json.loads(raw, parse_int=partial(_exact, what))
     return value
+
+
+def holds_nul(value: Any) -> bool:
+    """Return whether a string or name in a JSON value has NUL, which PostgreSQL's `text` and `jsonb` cannot hold."""
+    pending: list[Any] = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            if "\0" in item:
+                return True
+        elif isinstance(item, dict):
+            members = cast(Mapping[str, Any], item)
+            pending += [*members.keys(), *members.values()]
+        elif isinstance(item, list):
+            pending += cast(list[Any], item)
+    return False
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
@@ -65,18 +82,3 @@ def _exact(what: str, digits: str) -> int:
     if number is None or not _LEAST <= number <= _MOST:
         raise Invalid(f"a whole number in {what} does not fit 64 bits and would be rounded: send it as a string")
     return number
-
-
-def _holds_nul(value: Any) -> bool:
-    pending: list[Any] = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, str):
-            if "\0" in item:
-                return True
-        elif isinstance(item, dict):
-            pending.extend(item.keys())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-            pending.extend(item.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-        elif isinstance(item, list):
-            pending.extend(item)  # pyright: ignore[reportUnknownArgumentType]
-    return False

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from runcord.projecting.time_travel import Read
+from runcord.ledger.statements import Read
 from runcord.run.events import Failure
 from runcord.sql import load
 from runcord_projections.dead_letters.projection import FAILURES, DeadLetter

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from operator import add
 from typing import Any, NamedTuple
 
-from runcord.projecting.time_travel import Read
+from runcord.ledger.statements import Read
 from runcord.sql import load
 from runcord_projections.job_statistics.projection import JobHour
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from runcord.ledger import mapper
-from runcord.projecting.time_travel import Read
+from runcord.ledger.statements import Read
 from runcord.run.evolve import STATUS_EVENTS, evolve
 from runcord.run.state import Run
 from runcord.run.status import Status

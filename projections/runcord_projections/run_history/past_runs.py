@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from runcord.ledger import mapper
-from runcord.ledger.mapper import Codec
+from runcord.ledger.mapper import RUNS
+from runcord.ledger.statements import Read
 from runcord.ledger.transaction import Row
-from runcord.projecting.time_travel import Documents, Read, documents, payloads
+from runcord.projecting.time_travel import Documents, documents, payloads
 from runcord.run import events as e
 from runcord.run.evolve import evolve
 from runcord.run.payload import PAYLOAD_EVENTS, payload_after, replaces_payload
@@ -37,7 +38,6 @@ QUIET = (
 )
 """The events that change nothing of a run but its version, and when it changed last."""
 
-_RUNS = Codec(Run)
 _MOST_CANDIDATES = 128
 """How many are folded at once; other requests wait meanwhile."""
 _EVENTS = 64
@@ -125,7 +125,7 @@ class _Folding:
 async def _as_they_were(read: Read, project_id: str, candidates: Sequence[_Candidate], position: int) -> list[PastRun]:
     """Return candidates as they were at a position, in their order."""
     foldings = {
-        each.run_id: _Folding(None, 0) if each.state is None else _Folding(_RUNS.decode(each.state), each.version or 0)
+        each.run_id: _Folding(None, 0) if each.state is None else _Folding(RUNS.decode(each.state), each.version or 0)
         for each in candidates
     }
     await _fold(read, project_id, foldings, position)

@@ -7,8 +7,8 @@ without them gives the same answers, later.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from runcord.ledger.mapper import RUNS
 from runcord.projecting.projection import Projection, Step, Table
-from runcord.projecting.time_travel import SNAPSHOTS
 from runcord_projections.run_history.projection import RUN_EVENTS
 
 SPACING = 50
@@ -40,7 +40,7 @@ class RunSnapshots(Projection[Snapshot]):
         """Return the snapshot."""
         _, recorded, after = steps[0]
         assert after is not None
-        return Snapshot(*key, recorded.position, SNAPSHOTS.encode(after))
+        return Snapshot(*key, recorded.position, RUNS.encode(after))
 
 
 PROJECTION = RunSnapshots()

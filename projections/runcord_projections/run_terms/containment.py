@@ -16,22 +16,6 @@ def contains(whole: Any, part: Any) -> bool:
     return _contains(whole, part)
 
 
-def holds_nul(value: Any) -> bool:
-    """Return whether a string or name in it has NUL, which `jsonb` cannot hold: such a value contains nothing."""
-    pending: list[Any] = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, str):
-            if "\0" in item:
-                return True
-        elif isinstance(item, dict):
-            members = cast(Mapping[str, Any], item)
-            pending += [*members.keys(), *members.values()]
-        elif isinstance(item, list):
-            pending += cast(list[Any], item)
-    return False
-
-
 def _contains(whole: Any, part: Any) -> bool:
     if isinstance(part, dict):
         members = cast(Mapping[str, Any], part)

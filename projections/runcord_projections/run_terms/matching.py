@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from runcord.json_text import holds_nul
 from runcord.run.state import Run
-from runcord_projections.run_terms.containment import contains, holds_nul
+from runcord_projections.run_terms.containment import contains
 from runcord_projections.run_terms.filter import RunFilter
 
 

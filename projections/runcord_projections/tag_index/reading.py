@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from runcord.projecting.time_travel import Read
+from runcord.ledger.statements import Read
 from runcord.run.status import Status
 from runcord.sql import load
 from runcord_projections.tag_index.projection import AREA_BITS, STATUSES, Tag, TagCounts

@@ -25,13 +25,12 @@ from runcord.dispatch.record import RecordAttempt
 from runcord.dispatch.shares import shares
 from runcord.errors import Conflict, NotFound, RuncordError, Unavailable
 from runcord.ledger.committer import Committer
+from runcord.ledger.statements import Read, Touch
 from runcord.ledger.transaction import Context
 from runcord.ledger.view import Change
 from runcord.projecting.handover import NOTHING, Handover, handovers
-from runcord.projecting.time_travel import Read
 from runcord.queue.claims import MAX_CLAIM, ClaimedRun, ClaimRuns, Selection
 from runcord.queue.desk import ClaimDesk
-from runcord.queue.heartbeat import Touch
 from runcord.run import commands as c
 from runcord.run.events import Failure
 from runcord.run.state import Run

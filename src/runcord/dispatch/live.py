@@ -9,8 +9,8 @@ from typing import Any
 import structlog
 
 from runcord.errors import RuncordError
+from runcord.ledger.statements import Touch
 from runcord.queue.claims import ClaimedRun
-from runcord.queue.heartbeat import Touch
 from runcord.run.state import Run
 from runcord.run.status import Status
 from runcord.sql import load

@@ -19,7 +19,7 @@ from runcord.handling.dependency_graph import SQL, graph_of
 from runcord.handling.documents import documents
 from runcord.job.state import Dependency, Job
 from runcord.ledger.arrays import Texts
-from runcord.ledger.mapper import Codec
+from runcord.ledger.mapper import RUNS
 from runcord.ledger.transaction import Transaction
 from runcord.ledger.view import Change, Statement
 from runcord.run import commands as c
@@ -34,7 +34,6 @@ RELEASED_AT_ONCE = 100
 ENDINGS_REMEMBERED = 1000
 """How many of a job's earlier endings count for a dependency that is made after them."""
 
-_RUNS = Codec(Run)
 _MAX_KEY = 256
 
 
@@ -136,7 +135,7 @@ def remember_endings(tx: Transaction, job_id: str) -> None:
     rows = tx.query(SQL["recent_endings"], {"job_id": job_id, "limit": ENDINGS_REMEMBERED})
     for run_id, status, state, payload in rows:
         if not tx.recorded(run_id):
-            run = _RUNS.decode(bytes(state))
+            run = RUNS.decode(bytes(state))
             for sort in _sorts(run, None if payload is None else orjson.loads(payload)):
                 known.setdefault(sort, Ending(run_id, status))
     if known:

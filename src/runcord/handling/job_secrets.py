@@ -6,8 +6,7 @@ from the installation's secret. What was sealed for one project or name cannot b
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -16,12 +15,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from runcord.errors import ConfigurationError
 from runcord.job.state import SECRETS
-from runcord.ledger.transaction import Row, Transaction
+from runcord.ledger.statements import Read
+from runcord.ledger.transaction import Transaction
 from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/commands.sql")
-
-Read = Callable[[bytes, Mapping[str, Any]], Awaitable[list[Row]]]
 
 _NONCE = 12
 

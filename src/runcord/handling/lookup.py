@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from runcord.ledger.arrays import Texts
-from runcord.ledger.mapper import Codec
+from runcord.ledger.mapper import RUNS
 from runcord.ledger.transaction import Plan, Row, Transaction
 from runcord.ledger.view import Statement
 from runcord.run.state import Run
@@ -17,7 +17,6 @@ from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/admission.sql")
 
-_RUNS = Codec(Run)
 
 _Holder = tuple[str, datetime | None]
 """A run, and until when it answers for the key."""
@@ -74,5 +73,5 @@ def _accept(tx: Transaction, rows: Sequence[Row]) -> dict[str, _Holder | None]:
     for key, expires_at, run_id, version, state in rows:
         holders[key] = None if run_id is None else (run_id, expires_at)
         if run_id is not None:
-            tx.accept_state(run_id, version, _RUNS.decode(state))
+            tx.accept_state(run_id, version, RUNS.decode(state))
     return holders

@@ -28,6 +28,7 @@ from runcord.ledger.database import reader_pool, service_pool
 from runcord.ledger.feed import Feeds
 from runcord.ledger.follower import Follower
 from runcord.ledger.hub import Hub
+from runcord.ledger.statements import Read
 from runcord.ledger.tail import Tail
 from runcord.ledger.transaction import Row
 from runcord.ledger.view import Change
@@ -41,7 +42,7 @@ from runcord.queue.scheduler import Scheduler
 from runcord.settings import Settings
 from runcord.streaming.chunk_writer import ChunkWriter
 from runcord.streaming.chunks import Chunk, load_chunks
-from runcord.streaming.events import Read, load_events
+from runcord.streaming.events import load_events
 from runcord.streaming.ledger import StoredEvent, load_window
 
 log = structlog.get_logger(__name__)

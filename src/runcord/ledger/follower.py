@@ -5,7 +5,7 @@ belongs to them: one query for all readers, however many there are, and none whi
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,15 +13,13 @@ import structlog
 
 from runcord.ledger.feed import Feed, Feeds
 from runcord.ledger.hub import Hub
-from runcord.ledger.transaction import Row
+from runcord.ledger.statements import Read
 from runcord.recorded import Recorded
 from runcord.sql import load
 
 log = structlog.get_logger(__name__)
 
 SQL = load("runcord.sql", "queries/ledger.sql")
-
-Read = Callable[[bytes, Mapping[str, Any]], Awaitable[list[Row]]]
 
 PAUSE_SECS = 0.005
 """Between two looks at a ledger: under load, one look then finds what several commits have brought."""

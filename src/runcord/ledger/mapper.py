@@ -22,6 +22,7 @@ from runcord.projection import events as projection_events
 from runcord.recorded import Recorded
 from runcord.run import events as run_events
 from runcord.run.retry import RetryPolicy
+from runcord.run.state import Run
 
 T = TypeVar("T")
 
@@ -140,6 +141,9 @@ _EVENTS: tuple[type, ...] = (
 
 REGISTRY: Mapping[str, type] = {cast(Any, cls).TYPE: cls for cls in _EVENTS}
 """Every event type that Runcord writes, by its stable name."""
+
+RUNS = Codec(Run)
+"""What states of runs are written with, in the run view and in snapshots."""
 
 _CODECS: Mapping[type, Codec[Any]] = {cls: Codec(cls) for cls in REGISTRY.values()}
 

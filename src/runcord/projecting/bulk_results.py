@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from runcord.bulk.events import BulkAdvanced, Outcome
-from runcord.projecting.time_travel import Read, events_of_types
+from runcord.ledger.statements import Read
+from runcord.projecting.time_travel import events_of_types
 
 _EVENTS = 10
 

@@ -8,7 +8,7 @@ from runcord.handling.dependencies import Ending, Sort, match_of
 from runcord.handling.dependency_graph import SQL
 from runcord.job.state import Dependency, Job
 from runcord.ledger.mapper import Codec
-from runcord.projecting.time_travel import Read
+from runcord.ledger.statements import Read
 from runcord.run.state import Run
 from runcord.run.trigger_events import Hold
 

@@ -4,21 +4,18 @@ Whoever is killed in between has done what it had done, and anybody goes on: a g
 moved on, so no row of it comes back.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from psycopg import sql
 
 from runcord.clock import monotonic
 from runcord.faults import fault_point
-from runcord.ledger.transaction import Row
+from runcord.ledger.statements import Touch
 from runcord.projecting.projection import Projection
 from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/projections.sql")
-
-Touch = Callable[[bytes, Mapping[str, Any]], Awaitable[list[Row]]]
-"""Runs a statement in a transaction of its own and returns its rows."""
 
 CHUNK_ROWS = 5_000
 """So many go in one transaction."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runcord.ledger import mapper
+from runcord.ledger.statements import Read
 from runcord.projecting import run_facts as facts
-from runcord.projecting.time_travel import Read
 from runcord.run import events as e
 from runcord.run.state import Run
 from runcord.sql import load

@@ -1,22 +1,18 @@
 """The keeper of rebuilds of inline views: has them built, switched to and dropped, for as long as a process lives."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 import psycopg
 import structlog
 
 from runcord.errors import RuncordError
-from runcord.ledger.transaction import Row
+from runcord.ledger.statements import Read
 from runcord.projecting.administration import Operator
 from runcord.projecting.builder import Builder
 from runcord.projecting.inline_administration import finish_dropping, switch
 from runcord.projecting.rebuildable import SQL, Rebuildable, Rebuildables
 
 log = structlog.get_logger(__name__)
-
-Read = Callable[[bytes, Mapping[str, Any]], Awaitable[list[Row]]]
 
 BUILDER = "runcord.inline_builder"
 

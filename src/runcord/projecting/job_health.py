@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from runcord.projecting.time_travel import Read
+from runcord.ledger.statements import Read
 from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/health.sql")

@@ -3,7 +3,8 @@
 from runcord.job.evolve import evolve
 from runcord.job.state import Job
 from runcord.ledger import mapper
-from runcord.projecting.time_travel import LAST_VERSION, PAGE_SIZE, SQL, Read
+from runcord.ledger.statements import Read
+from runcord.projecting.time_travel import LAST_VERSION, PAGE_SIZE, SQL
 
 
 async def job_versions(read: Read, project_id: str, job_id: str) -> list[Job]:

@@ -11,7 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from runcord.ledger.mapper import to_members
-from runcord.projecting.time_travel import LAST_VERSION, Read, events_of_types, events_of_types_descending
+from runcord.ledger.statements import Read
+from runcord.projecting.time_travel import LAST_VERSION, events_of_types, events_of_types_descending
 from runcord.recorded import Recorded
 from runcord.run import events as e
 

@@ -6,7 +6,7 @@ anew, are left to a builder: a process of its own, so that requests do not wait 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,7 +15,7 @@ import structlog
 
 from runcord.clock import monotonic
 from runcord.errors import ProjectionBehind, ProjectionParked, Unavailable
-from runcord.ledger.transaction import Row
+from runcord.ledger.statements import Read
 from runcord.projecting.builder import Builder
 from runcord.projecting.dropping import drop_some
 from runcord.projecting.projection import Projection
@@ -25,8 +25,6 @@ from runcord.sql import load
 log = structlog.get_logger(__name__)
 
 SQL = load("runcord.sql", "queries/projections.sql")
-
-Read = Callable[[bytes, Mapping[str, Any]], Awaitable[list[Row]]]
 
 DWELL_SECS = 0.05
 """How long a commit waits for others, so that one batch takes many of them."""

@@ -12,7 +12,6 @@ import psycopg
 from runcord.errors import UnknownEventType
 from runcord.ledger import mapper
 from runcord.projecting.projection import Step
-from runcord.projecting.time_travel import SNAPSHOTS
 from runcord.recorded import Recorded
 from runcord.run.evolve import evolve
 from runcord.run.state import Run
@@ -117,7 +116,7 @@ def _runs_at(
         cursor.itersize = 1000
         for row in cursor.execute(SQL["runs_before"], params):
             run_id = row[0]
-            after = SNAPSHOTS.decode(row[6]) if row[5] is None else _after(runs.get(run_id), _read(row))
+            after = mapper.RUNS.decode(row[6]) if row[5] is None else _after(runs.get(run_id), _read(row))
             if after is not None:
                 runs[run_id] = after
     return runs

@@ -4,11 +4,12 @@ No view is read here, so what is returned is what the log says, whatever became 
 from its last snapshot on, which is what the same `evolve` made of what comes before it.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runcord.ledger import mapper
+from runcord.ledger.statements import Read
 from runcord.ledger.transaction import Row
 from runcord.recorded import Recorded
 from runcord.run import events as e
@@ -20,12 +21,6 @@ from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/ledger.sql")
 PROJECTIONS_SQL = load("runcord.sql", "queries/projections.sql")
-
-SNAPSHOTS = mapper.Codec(Run)
-"""What snapshots of runs are written with."""
-
-Read = Callable[[bytes, Mapping[str, Any]], Awaitable[list[Row]]]
-"""Runs a query and returns its rows."""
 
 LAST_VERSION = 2**31 - 1
 """No stream is longer: versions are 32-bit integers."""
@@ -65,7 +60,7 @@ async def run_at_version(read: Read, project_id: str, run_id: str, version: int)
 def fold_on(run: Run | None, rows: Sequence[Row]) -> Run | None:
     """Return a run after rows of `run_before`: perhaps a snapshot, which begins it, and events."""
     for row in rows:
-        run = SNAPSHOTS.decode(row[6]) if row[5] is None else evolve(run, mapper.recorded(row))
+        run = mapper.RUNS.decode(row[6]) if row[5] is None else evolve(run, mapper.recorded(row))
     return run
 
 

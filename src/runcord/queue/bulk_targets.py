@@ -4,7 +4,7 @@ The runs of a filter are those that it picked at one position of the ledger. The
 that they can be found without a lock, piece by piece, now or later, by any process, with the same result.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from runcord.bulk.selection import ALLOWED, Action, RunFilter
@@ -12,8 +12,8 @@ from runcord.bulk.state import BulkOperation
 from runcord.handling.bulk import Chunk, Target
 from runcord.ids import new_id
 from runcord.ledger import mapper
-from runcord.ledger.mapper import Codec
-from runcord.ledger.transaction import Row
+from runcord.ledger.mapper import RUNS
+from runcord.ledger.statements import Read
 from runcord.run import events as e
 from runcord.run.evolve import STATUS_EVENTS, evolve
 from runcord.run.state import Run
@@ -22,15 +22,10 @@ from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/bulk.sql")
 
-Read = Callable[[bytes, Mapping[str, object]], Awaitable[list[Row]]]
-"""Runs a query and returns its rows."""
-
 STRETCH = 500_000
 """How many positions one query looks through at the most, so that none takes long."""
 
 PAGE = 1000
-
-_RUNS = Codec(Run)
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ async def find_runs(read: Read, project_id: str, runs: RunFilter, *, after: int,
         }
         rows = await read(SQL["runs_of_filter"], params)
         cursor = rows[-1][1] if len(rows) == wanted else until
-        changed = {run_id: _RUNS.decode(state) for run_id, _, state in rows if state is not None}
+        changed = {run_id: RUNS.decode(state) for run_id, _, state in rows if state is not None}
         then = await _statuses_then(read, project_id, changed, as_of) if changed else {}
         found += [run_id for run_id, *_ in rows if run_id not in changed or then[run_id] in runs.statuses]
     return Found(found, cursor)

@@ -11,7 +11,7 @@ from typing import Any
 from runcord.handling.consequence import apply
 from runcord.handling.trigger import policy_of
 from runcord.job.state import Job
-from runcord.ledger.mapper import Codec
+from runcord.ledger.mapper import RUNS, Codec
 from runcord.ledger.transaction import Context, Plan, Row, Transaction
 from runcord.ledger.view import Statement
 from runcord.queue.slots import Slots, slots_of
@@ -23,7 +23,6 @@ from runcord.sql import load
 SQL = load("runcord.sql", "queries/queue.sql")
 
 _JOBS = Codec(Job)
-_RUNS = Codec(Run)
 
 MAX_CLAIM = 1000
 
@@ -127,7 +126,7 @@ class ClaimRuns:
         run_id, version, stored, payload, *limits, job_state = row
         if not slots.take(tx, *limits):
             return None
-        tx.accept_state(run_id, version, _RUNS.decode(stored))
+        tx.accept_state(run_id, version, RUNS.decode(stored))
         run: Run = tx.state(run_id)
         if run.status != "queued" or run.due_at > tx.at:
             slots.give_back(limits[0], limits[1])

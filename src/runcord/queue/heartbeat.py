@@ -1,12 +1,10 @@
 """Heartbeats: a worker says that it is alive, and hears whether it should stop."""
 
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from runcord.errors import StaleAttempt
-from runcord.ledger.transaction import Row
+from runcord.ledger.statements import Touch
 from runcord.run.commands import Claim
 from runcord.run.state import Run
 from runcord.run.status import Status
@@ -15,9 +13,6 @@ from runcord.sql import load
 SQL = load("runcord.sql", "queries/queue.sql")
 
 DEFAULT_LEASE_SECS = 60.0
-
-Touch = Callable[[bytes, Mapping[str, Any]], Awaitable[list[Row]]]
-"""Runs a statement that writes no events and returns its rows."""
 
 
 @dataclass(frozen=True)

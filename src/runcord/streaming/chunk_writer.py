@@ -5,7 +5,7 @@ and is held until the chunk is committed, so that nothing is streamed after an a
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +13,13 @@ import structlog
 
 from runcord.errors import InternalError, RuncordError
 from runcord.ledger.arrays import Booleans, Bytes, Integers, Texts
-from runcord.ledger.transaction import Row
+from runcord.ledger.statements import Touch
 from runcord.run.commands import Claim
 from runcord.sql import load
 
 log = structlog.get_logger(__name__)
 
 SQL = load("runcord.sql", "queries/chunks.sql")
-
-Touch = Callable[[bytes, Mapping[str, Any]], Awaitable[list[Row]]]
 
 BATCH_CHUNKS = 500
 BATCH_BYTES = 1024 * 1024

@@ -1,13 +1,14 @@
 """A run's chunks as a sequence to be followed: numbered 1, 2, 3 …, whichever of its streams they belong to."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from runcord.ledger.feed import Entry, Feed, Page
+from runcord.ledger.statements import Read
 from runcord.ledger.transaction import Row
 from runcord.recorded import Recorded
 from runcord.sql import load
@@ -15,8 +16,6 @@ from runcord.streaming.events import Track
 from runcord.streaming.patience import patiently
 
 SQL = load("runcord.sql", "queries/chunks.sql")
-
-Read = Callable[[bytes, Mapping[str, Any]], Awaitable[list[Row]]]
 
 PAGE_CHUNKS = 500
 PAGE_BYTES = 256 * 1024

@@ -1,6 +1,6 @@
 """A run's events as a sequence to be followed: numbered by their versions."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import structlog
 from runcord.errors import UnknownEventType
 from runcord.ledger import mapper
 from runcord.ledger.feed import Entry, Feed
+from runcord.ledger.statements import Read
 from runcord.ledger.transaction import Row
 from runcord.projecting.time_travel import events_of_types_descending
 from runcord.recorded import Recorded
@@ -23,8 +24,6 @@ from runcord.streaming.patience import patiently
 log = structlog.get_logger(__name__)
 
 SQL = load("runcord.sql", "queries/ledger.sql")
-
-Read = Callable[[bytes, Mapping[str, Any]], Awaitable[list[Row]]]
 
 PAGE_EVENTS = 200
 PAGE_BYTES = 256 * 1024

@@ -5,7 +5,7 @@ reader has seen up to a position is complete: positions have no holes and are gi
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -17,15 +17,13 @@ import orjson
 from runcord.ledger import mapper
 from runcord.ledger.feed import Entry, Feed
 from runcord.ledger.hub import Hub
-from runcord.ledger.transaction import Row
+from runcord.ledger.statements import Read
 from runcord.ledger.upcasts import UPCASTS
 from runcord.sql import load
 from runcord.streaming.events import last_position
 from runcord.streaming.patience import patiently
 
 SQL = load("runcord.sql", "queries/feed.sql")
-
-Read = Callable[[bytes, Mapping[str, Any]], Awaitable[list[Row]]]
 
 PAGE_BYTES = 1024 * 1024
 """A page ends with the event that reaches this size."""

@@ -6,9 +6,10 @@ from typing import Any
 from runcord.handling.event_waits import EventWait, after_event, begun
 from runcord.ledger import mapper
 from runcord.ledger.feed import Feed
+from runcord.ledger.statements import Read
 from runcord.recorded import Recorded
 from runcord.run import events as e
-from runcord.streaming.events import SQL, Read, Track, follow_events
+from runcord.streaming.events import SQL, Track, follow_events
 
 
 async def wait_begun_at(read: Read, project_id: str, event_key: str, position: int) -> EventWait | None:
