@@ -346,6 +346,8 @@ create table projections (
     primary key (project_id, name, generation)
 ) with (fillfactor = 50);
 create unique index projections_live on projections (project_id, name) where status = 'live';
+-- What somebody has to go on with, found again and again in all projects.
+create index projections_unfinished on projections (status) where status in ('building', 'ready', 'dropping');
 
 -- The rows of the projections that come with Runcord (projections/runcord_projections), by generation.
 create table run_history (
