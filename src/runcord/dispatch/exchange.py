@@ -6,6 +6,7 @@ environment are not used, certificates are verified (`SSL_CERT_FILE` and `SSL_CE
 """
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,7 +99,7 @@ class Line:
 
     def __init__(self, guard: AddressGuard, resolve: Resolve = resolve) -> None:
         self._backend = GuardedBackend(guard, resolve)
-        self._ssl_context = httpcore2.default_ssl_context()
+        self._ssl_context: ssl.SSLContext | None = None
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> Exchange:
         """Send a request and read its answer, for at most `timeout` seconds. Never raises but when cancelled."""
@@ -128,16 +129,21 @@ class Line:
         target = httpcore2.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path)
         lines = [(b"Host", parsed.netloc), *((name.encode(), value.encode("ascii")) for name, value in headers.items())]
         extensions = {"timeout": {"connect": CONNECT_SECS}, "trace": timings.note}
+        ssl_context = await self._trusted() if parsed.scheme == "https" else None
         async with (
-            httpcore2.AsyncHTTPConnection(
-                target.origin, self._ssl_context, network_backend=self._backend
-            ) as connection,
+            httpcore2.AsyncHTTPConnection(target.origin, ssl_context, network_backend=self._backend) as connection,
             connection.stream("POST", target, headers=lines, content=body, extensions=extensions) as response,
         ):
             received = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
             holds_result = 200 <= response.status < 300 and response.status != 202
             answer = await _read(response, MAX_RESULT if holds_result else MAX_EXCERPT, whole=holds_result)
         return Reply(response.status, received, answer)
+
+    async def _trusted(self) -> ssl.SSLContext:
+        """Return the authorities that are trusted; reading them takes a tenth of a second, so it is done once."""
+        if self._ssl_context is None:
+            self._ssl_context = await asyncio.to_thread(httpcore2.default_ssl_context)
+        return self._ssl_context
 
 
 async def _read(response: httpcore2.Response, limit: int, *, whole: bool) -> bytes | None:
