@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -17,6 +19,7 @@ from runcord.http.credentials import create_project
 from runcord.http.key_administration import create_key
 from runcord.settings import load_settings
 from runcord.testing.contract import check_answer
+from runcord.testing.postgres import TestServer
 from runcord.testing.projections import check_rebuilt
 
 PROJECT = "proj_test"
@@ -97,16 +100,28 @@ def app(dsn: str, request: pytest.FixtureRequest) -> Iterator[Starlette]:
     After one test of sixteen, projections that are built anew of what it has left in the ledger are held against the
     live ones; after every test with RUNCORD_CHECK_PROJECTIONS=all.
     """
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        create_project(conn, PROJECT, "Test")
-    yield create_app(load_settings(writers=1, readers=2), dsn)
+    yield application(dsn)
     if os.environ.get("RUNCORD_CHECK_PROJECTIONS") == "all" or crc32(request.node.nodeid.encode()) % 16 == 0:
         check_rebuilt(dsn, PROJECT)
+
+
+def application(dsn: str) -> Starlette:
+    """Return an application on a database that has the project."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        create_project(conn, PROJECT, "Test")
+    return create_app(load_settings(writers=1, readers=2), dsn)
 
 
 @pytest.fixture
 def client(app: Starlette) -> Iterator[TestClient]:
     """A client without a credential; the server runs as long as it. Every answer is held against the description."""
+    with served(app) as client:
+        yield client
+
+
+@contextmanager
+def served(app: Starlette) -> Iterator[TestClient]:
+    """Serve an application to a client that checks every answer."""
     with TestClient(app, follow_redirects=False) as client:
         client.event_hooks["response"] = [check_response]
         yield client
@@ -121,13 +136,14 @@ def check_response(response: Any) -> None:
 @pytest.fixture
 def new_secret(dsn: str) -> Callable[..., str]:
     """Makes API keys: `new_secret("proj_other", scopes=["runs:read"])`, with their project."""
+    return partial(make_secret, dsn)
 
-    def new(project_id: str = PROJECT, *, scopes: Sequence[str] = ("*",)) -> str:
-        with psycopg.connect(dsn, autocommit=True) as conn:
-            create_project(conn, project_id, project_id)
-        return create_key(dsn, project_id, "test", scopes=scopes).secret
 
-    return new
+def make_secret(dsn: str, project_id: str = PROJECT, *, scopes: Sequence[str] = ("*",)) -> str:
+    """Return a new API key, made with its project."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        create_project(conn, project_id, project_id)
+    return create_key(dsn, project_id, "test", scopes=scopes).secret
 
 
 @pytest.fixture
@@ -144,3 +160,28 @@ def new_api(client: TestClient, new_secret: Callable[..., str]) -> NewApi:
 def api(new_api: NewApi) -> Api:
     """A client with a key of the project `proj_test` that may do everything."""
     return new_api()
+
+
+@dataclass
+class Standing:
+    """A server that stands for a whole module: for tests that show that nothing is changed."""
+
+    dsn: str
+    client: TestClient
+    _secrets: dict[tuple[str, frozenset[str]], str] = field(default_factory=dict[tuple[str, frozenset[str]], str])
+
+    def api(self, project_id: str = PROJECT, *, scopes: Sequence[str] = ("*",)) -> Api:
+        """Return a client with a key that may do so much; of the same, the same."""
+        wanted = project_id, frozenset(scopes)
+        if wanted not in self._secrets:
+            self._secrets[wanted] = make_secret(self.dsn, project_id, scopes=scopes)
+        return Api(self.client, self._secrets[wanted])
+
+
+@pytest.fixture(scope="module")
+def standing(postgres: TestServer, template_database: str) -> Iterator[Standing]:
+    """One server, on one database, for all tests of a module."""
+    dsn = postgres.create_database(template=template_database)
+    with served(application(dsn)) as client:
+        yield Standing(dsn, client)
+    postgres.drop_database(dsn)

@@ -45,6 +45,12 @@ def named(cases: list[Operation]) -> Any:
     return pytest.mark.parametrize("operation", cases, ids=lambda operation: operation.operation_id)
 
 
+@pytest.fixture(scope="module")
+def parse(standing) -> None:
+    """The job `parse`."""
+    standing.api().new_job("parse")
+
+
 def position(dsn: str) -> list[Any]:
     with psycopg.connect(dsn) as conn:
         return conn.execute("select project_id, position, digest from ledger_heads order by 1").fetchall()
@@ -64,33 +70,33 @@ def assert_refused(answer: Any, status: int = 400) -> None:
 
 
 @named(WITH_BODY)
-def test_a_body_that_is_no_json_object_is_refused_by_every_operation(api, dsn, operation: Operation):
-    before = position(dsn)
+def test_a_body_that_is_no_json_object_is_refused_by_every_operation(standing, operation: Operation):
+    api, before = standing.api(), position(standing.dsn)
     for body in (*MALFORMED.values(), *NO_OBJECT.values()):
         assert_refused(send(api, operation, body))
-    assert position(dsn) == before
+    assert position(standing.dsn) == before
 
 
 @named(WITH_BODY)
-def test_an_unknown_member_is_refused_by_name_by_every_operation(api, dsn, operation: Operation):
-    before = position(dsn)
+def test_an_unknown_member_is_refused_by_name_by_every_operation(standing, operation: Operation):
+    api, before = standing.api(), position(standing.dsn)
     answer = send(api, operation, b'{"surprise": {"deep": [1]}}')
     assert_refused(answer)
     assert any(detail["field"].endswith("surprise") for detail in answer.json()["details"]), answer.text
-    assert position(dsn) == before
+    assert position(standing.dsn) == before
 
 
 @named(WITH_BODY)
-def test_values_of_wrong_types_are_refused_by_every_operation(api, dsn, operation: Operation):
+def test_values_of_wrong_types_are_refused_by_every_operation(standing, operation: Operation):
     assert operation.body is not None
-    before = position(dsn)
+    api, before = standing.api(), position(standing.dsn)
     for name, field in operation.body.model_fields.items():
         if "Any" in str(field.annotation):
             continue  # any JSON value will do
         wrong = b"[[{}]]" if "list" in str(field.annotation) else b'{"x":[1]}'
         answer = send(api, operation, b'{"%s": %s}' % ((field.alias or name).encode(), wrong))
         assert_refused(answer)
-    assert position(dsn) == before
+    assert position(standing.dsn) == before
 
 
 @pytest.mark.parametrize(
@@ -119,11 +125,10 @@ def test_values_of_wrong_types_are_refused_by_every_operation(api, dsn, operatio
         b'"payload": 1, "payloed": 2',
     ],
 )
-def test_absurd_values_make_no_run(api, dsn, member):
-    job = api.new_job()
-    before = position(dsn)
-    assert_refused(api.post(f"/v1/jobs/{job['id']}/trigger", content=b"{" + member + b"}"))
-    assert position(dsn) == before
+def test_absurd_values_make_no_run(standing, parse, member):
+    api, before = standing.api(), position(standing.dsn)
+    assert_refused(api.post("/v1/jobs/parse/trigger", content=b"{" + member + b"}"))
+    assert position(standing.dsn) == before
 
 
 @pytest.mark.parametrize(
@@ -152,32 +157,32 @@ def test_what_is_accepted_is_kept_as_it_is_through_all_of_a_runs_life(api, value
     assert api.post(f"/v1/runs/{run['id']}/replay?from_checkpoint=1").json()["payload"] == orjson.loads(value)
 
 
-@pytest.fixture
-def tight(dsn: str, new_secret):
-    """A server that takes bodies of 2,000 bytes, and what to send it."""
-    secret = new_secret()
-    with TestClient(create_app(load_settings(writers=1, readers=1, max_body_bytes=2000), dsn)) as client:
+@pytest.fixture(scope="module")
+def tight(standing):
+    """A server that takes bodies of 2,000 bytes, on the same database, and what to send it."""
+    secret = standing.api().secret
+    with TestClient(create_app(load_settings(writers=1, readers=1, max_body_bytes=2000), standing.dsn)) as client:
         client.headers["Authorization"] = f"Bearer {secret}"
         yield client
 
 
 @named(WITH_BODY)
-def test_a_body_beyond_the_limit_is_refused(tight, dsn, operation: Operation):
-    before = position(dsn)
+def test_a_body_beyond_the_limit_is_refused(standing, tight, operation: Operation):
+    before = position(standing.dsn)
     path = operation.path.replace(":path", "").format(**NAMES)
     large = orjson.dumps({"x": "y" * 2000 * operation.body_limit_factor})
     for content in (large, iter([large[:100], large[100:]])):
         answer = tight.request(operation.method, path, content=content)
         assert_refused(answer, 413)
         check_answer(operation.method, path, 413, answer.content)
-    assert position(dsn) == before
+    assert position(standing.dsn) == before
 
 
 @pytest.mark.parametrize(
     "run_id", ["x", "run_", "job_x", "%00", "run_%00", "a" * 3000, "%F0%9F%90%98", "..", "%ED%A0%80"]
 )
-def test_an_id_of_nothing_is_not_found(api, dsn, run_id):
-    before = position(dsn)
+def test_an_id_of_nothing_is_not_found(standing, run_id):
+    api, before = standing.api(), position(standing.dsn)
     for method, path, body in (
         ("GET", "", None),
         ("GET", "/history", None),
@@ -186,17 +191,18 @@ def test_an_id_of_nothing_is_not_found(api, dsn, run_id):
         ("POST", "/replay", None),
     ):
         assert api.request(method, f"/v1/runs/{run_id}{path}", body).status_code in {404, 405}
-    assert position(dsn) == before
+    assert position(standing.dsn) == before
 
 
 @pytest.mark.parametrize("name", ["limit", "cursor", "status", "job_id", "batch_id", "triggered_by"])
-def test_a_query_with_nul_or_without_end_is_refused(api, name):
+def test_a_query_with_nul_or_without_end_is_refused(standing, name):
+    api = standing.api()
     assert_refused(api.get(f"/v1/runs?{name}=a%00b"))
     assert_refused(api.get(f"/v1/runs?{name}={'a' * 5000}"))
 
 
-def test_a_rule_over_several_members_is_told_as_it_is(api):
-    answer = api.post("/v1/jobs/batch-enable", {})
+def test_a_rule_over_several_members_is_told_as_it_is(standing):
+    answer = standing.api().post("/v1/jobs/batch-enable", {})
     assert_refused(answer)
     assert answer.json()["message"].startswith("the body is not valid: ids is required, with at least one job")
 

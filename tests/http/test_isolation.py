@@ -78,12 +78,21 @@ def named(operations: list[Operation]) -> Any:
 
 @pytest.fixture
 def things(api) -> Mapping[str, str]:
-    """One of everything that a path can name, of the project `proj_test`; `done` is a run that has ended."""
-    claim = api.working()
-    run_id = claim["run"]["id"]
+    return one_of_everything(api)
+
+
+@pytest.fixture(scope="module")
+def standing_things(standing) -> Mapping[str, str]:
+    return one_of_everything(standing.api())
+
+
+def one_of_everything(api: Any) -> Mapping[str, str]:
+    """Return what a path can name, of the project `proj_test`."""
+    api.new_job(timeout_secs=3600)
+    run_id, waiting = api.new_run()["id"], api.new_run()["id"]
+    (claim,) = api.take(run_id=run_id, start=True, lease_secs=3600)
     api.post(f"/sdk/v1/runs/{run_id}/state", {"key": "k", "value": 1})
-    waiting = api.new_run()["id"]
-    api.take(run_id=waiting, start=True)
+    api.take(run_id=waiting, start=True, lease_secs=3600)
     api.post(f"/sdk/v1/runs/{waiting}/wait-for-event", {"event_key": "e"})
     api.new_job("before")
     api.new_job("upstream")
@@ -146,9 +155,9 @@ def tables(dsn: str) -> Any:
 
 
 @named(PROTECTED)
-def test_nobody_comes_in_without_a_credential(client, dsn, operation: Operation):
+def test_nobody_comes_in_without_a_credential(standing, operation: Operation):
     path = path_with(operation, dict.fromkeys(NAMES, "x"))
-    before = tables(dsn)
+    before = tables(standing.dsn)
     for headers in (
         {},
         {"Authorization": ""},
@@ -157,65 +166,69 @@ def test_nobody_comes_in_without_a_credential(client, dsn, operation: Operation)
         {"Authorization": "Bearer strait_" + "0" * 64},
         {"Authorization": "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0."},
     ):
-        answer = client.request(operation.method, path, headers=headers, json=BODIES.get(operation.operation_id))
+        body = BODIES.get(operation.operation_id)
+        answer = standing.client.request(operation.method, path, headers=headers, json=body)
         # A token is no credential at all where only keys are taken: 403 tells so, and lets nobody in either.
         assert answer.status_code in ({401, 403} if ".eyJ" in str(headers) else {401}), answer.text
         assert answer.headers.get("www-authenticate") == ("Bearer" if answer.status_code == 401 else None)
-    assert tables(dsn) == before
+    assert tables(standing.dsn) == before
 
 
 @named([operation for operation in PROTECTED if operation.scope is not None])
-def test_a_key_without_the_scope_may_not(api, new_api, dsn, things, operation: Operation):
+def test_a_key_without_the_scope_may_not(standing, standing_things, operation: Operation):
     accepted = {operation.scope, *operation.other_scopes}
     scopes = {scope for other in OPERATIONS for scope in (other.scope, *other.other_scopes) if scope} - accepted
-    keyless, others = new_api(scopes=[]), new_api(scopes=sorted(scopes))
-    before_keys = tables(dsn)
+    keyless, others = standing.api(scopes=[]), standing.api(scopes=sorted(scopes))
+    path, body = path_with(operation, standing_things), BODIES.get(operation.operation_id)
+    before = tables(standing.dsn)
     for caller in (keyless, others):
-        answer = caller.request(operation.method, path_with(operation, things), BODIES.get(operation.operation_id))
+        answer = caller.request(operation.method, path, body)
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), answer.text
         assert operation.scope in answer.json()["message"]
-    assert tables(dsn) == before_keys
+    assert tables(standing.dsn) == before
 
 
 @named(ABOUT_ONE_THING)
-def test_what_belongs_to_another_project_is_not_there(api, new_api, dsn, things, operation: Operation):
-    stranger = new_api("proj_stranger")
-    end_if_followed(api, operation, things)
-    path, body = path_with(operation, things), BODIES.get(operation.operation_id)
-    before = tables(dsn)
+def test_what_belongs_to_another_project_is_not_there(standing, standing_things, operation: Operation):
+    stranger = standing.api("proj_stranger")
+    path, body = path_with(operation, standing_things), BODIES.get(operation.operation_id)
+    before = tables(standing.dsn)
     answer = stranger.request(operation.method, path, body)
     assert answer.status_code == 404, answer.text
-    assert tables(dsn) == before
+    assert tables(standing.dsn) == before
     # It is not told apart from what is nowhere.
-    nowhere = stranger.request(operation.method, path_with(operation, dict.fromkeys(things, "x")), body)
+    nowhere = stranger.request(operation.method, path_with(operation, dict.fromkeys(standing_things, "x")), body)
     assert (nowhere.status_code, nowhere.json()["code"]) == (404, answer.json()["code"])
 
 
 @named([operation for operation in PROTECTED if operation.method == "GET" and "{" not in operation.path])
-def test_lists_show_nothing_of_another_project(new_api, things, operation: Operation):
-    seen = new_api("proj_stranger").get(operation.path).text
-    assert not any(value in seen for name, value in things.items() if name.endswith("_id"))
+def test_lists_show_nothing_of_another_project(standing, standing_things, operation: Operation):
+    seen = standing.api("proj_stranger").get(operation.path).text
+    assert not any(value in seen for name, value in standing_things.items() if name.endswith("_id"))
 
 
 @named([operation for operation in PROTECTED if operation.access == "run"])
-def test_a_run_token_speaks_for_its_own_run_alone(api, dsn, things, operation: Operation):
-    token = api.new_run()["run_token"]
-    before = tables(dsn)
-    answer = api.speaking_as(token).request(
-        operation.method, path_with(operation, things), BODIES.get(operation.operation_id)
+def test_a_run_token_speaks_for_its_own_run_alone(standing, standing_things, operation: Operation):
+    other = standing.api().new_run()
+    before = tables(standing.dsn)
+    answer = (
+        standing.api()
+        .speaking_as(other["run_token"])
+        .request(operation.method, path_with(operation, standing_things), BODIES.get(operation.operation_id))
     )
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-    assert tables(dsn) == before
+    assert tables(standing.dsn) == before
 
 
 @named([operation for operation in PROTECTED if operation.access == "key"])
-def test_a_run_token_opens_nothing_but_the_workers_calls(api, dsn, operation: Operation):
-    run = api.new_job() and api.new_run()
+def test_a_run_token_opens_nothing_but_the_workers_calls(standing, standing_things, operation: Operation):
+    run = standing.api().new_run()
     path = path_with(operation, dict.fromkeys(NAMES, "x") | {"run_id": run["id"], "job_id": run["job_id"]})
-    before = tables(dsn)
-    answer = api.speaking_as(run["run_token"]).request(operation.method, path, BODIES.get(operation.operation_id))
+    worker, body = standing.api().speaking_as(run["run_token"]), BODIES.get(operation.operation_id)
+    before = tables(standing.dsn)
+    answer = worker.request(operation.method, path, body)
     assert answer.status_code == 403, answer.text
-    assert tables(dsn) == before
+    assert tables(standing.dsn) == before
 
 
 @named(ABOUT_ONE_THING)

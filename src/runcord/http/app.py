@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import cache
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -41,10 +42,16 @@ def create_app(settings: Settings, dsn: str, on_ready: Callable[[], None] | None
             yield
 
     return Starlette(
-        routes=routes(OPERATIONS),
+        routes=_all_routes(),
         lifespan=lifespan,
         exception_handlers={HTTPException: _not_found, Exception: _server_error},
     )
+
+
+@cache
+def _all_routes() -> list[Route]:
+    """Return the routes of all operations: they hold nothing of an application, and are dear to make."""
+    return routes(OPERATIONS)
 
 
 def routes(operations: Sequence[Operation]) -> list[Route]:
