@@ -146,6 +146,12 @@ class LineageTooDeep(Invalid):
     code = "lineage_too_deep"
 
 
+class TooManyTags(Invalid):
+    """The run would have more tags than it may."""
+
+    code = "too_many_tags"
+
+
 class IdempotencyKeyReused(Unprocessable):
     """This idempotency key was used with a different request."""
 

@@ -22,6 +22,7 @@ from runcord.run import commands as c
 from runcord.run import events as e
 from runcord.run.commands import Claim
 from runcord.run.evolve import evolve, evolve_all
+from runcord.run.metadata import MetadataOperation
 from runcord.run.retry import RetryPolicy
 from runcord.run.state import Run
 from runcord.run.status import FINISHED, TERMINAL, TRANSITIONS, Status
@@ -53,12 +54,20 @@ policies = st.builds(
     delays_secs=st.lists(seconds, max_size=3).map(tuple),
 )
 
+operations = st.builds(
+    MetadataOperation,
+    st.sampled_from(["set", "delete", "append", "remove", "increment"]),
+    st.sampled_from(["a", "b", "$.a.b", "$.a[0]", "$.c"]),
+    json | st.integers(0, 3),
+) | st.builds(MetadataOperation, st.just("update"), st.none(), labels)
+
 PLAIN_REPORTS = (
     st.builds(c.Checkpoint, json),
     st.builds(c.Log, short, data=json),
     st.builds(c.Progress, st.integers(0, 100) | st.floats(0, 100)),
     st.builds(c.Annotate, labels),
     st.builds(c.Tag, labels),
+    st.builds(c.ChangeMetadata, st.lists(operations, max_size=3).map(tuple)),
     st.builds(c.RecordUsage, short, short, st.integers(0, 9)),
     st.builds(c.CallTool, short),
     st.builds(c.SetOutput, short, json),

@@ -13,6 +13,7 @@ from runcord.errors import IllegalTransition
 from runcord.run import commands as c
 from runcord.run import events as e
 from runcord.run.commands import Claim
+from runcord.run.metadata import MetadataOperation
 from runcord.run.retry import RetryPolicy
 from runcord.run.status import TRANSITIONS, Status
 from runcord.run.trace import ExecutionTrace
@@ -36,6 +37,7 @@ RecordDispatch   | no  no  no  yes yes no  | no  no  | no  no  no  no  no  no  n
 Checkpoint       | no  no  no  yes yes no  | no  no  | no  no  no  no  no  no  no
 Log              | no  no  no  yes yes no  | no  no  | no  no  no  no  no  no  no
 Progress         | no  no  no  yes yes no  | no  no  | no  no  no  no  no  no  no
+ChangeMetadata   | yes yes yes yes yes yes | yes yes | yes yes yes yes yes yes yes
 Annotate         | yes yes yes yes yes yes | yes yes | yes yes yes yes yes yes yes
 Tag              | yes yes yes yes yes yes | yes yes | yes yes yes yes yes yes yes
 RecordUsage      | no  no  no  yes yes no  | no  no  | no  no  no  no  no  no  no
@@ -86,6 +88,10 @@ COMMANDS: dict[str, tuple[Callable[[Claim], c.Command], tuple[type, ...]]] = {
     "Checkpoint": (lambda claim: c.Checkpoint({"at": 1}, claim=claim), (e.Checkpointed,)),
     "Log": (lambda claim: c.Log("hello", claim=claim), (e.Logged,)),
     "Progress": (lambda claim: c.Progress(50, claim=claim), (e.Progressed,)),
+    "ChangeMetadata": (
+        lambda claim: c.ChangeMetadata((MetadataOperation("set", "a", 1),), claim=claim),
+        (e.MetadataChanged,),
+    ),
     "Annotate": (lambda claim: c.Annotate({"a": "b"}, claim=claim), (e.Annotated,)),
     "Tag": (lambda claim: c.Tag({"a": "b"}, claim=claim), (e.Tagged,)),
     "RecordUsage": (lambda claim: c.RecordUsage("openai", "gpt", claim=claim), (e.UsageRecorded,)),

@@ -8,6 +8,7 @@ import pytest
 from runcord.ledger.mapper import Codec
 from runcord.run import events as e
 from runcord.run.evolve import evolve, evolve_all
+from runcord.run.metadata import MetadataOperation
 from runcord.run.retry import RetryPolicy
 from runcord.run.state import Run
 from runcord.run.status import Status
@@ -30,6 +31,7 @@ EXAMPLES: list[e.Event] = [
     e.Logged("x"),
     e.Progressed(1),
     e.Annotated({"a": "b"}),
+    e.MetadataChanged((MetadataOperation("append", "a", 1), MetadataOperation("set", "$.b.c", None))),
     e.Tagged({"a": "b"}),
     e.UsageRecorded("p", "m"),
     e.ToolCalled("t"),

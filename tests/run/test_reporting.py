@@ -2,10 +2,11 @@
 
 import pytest
 
-from runcord.errors import IllegalTransition, Invalid, LineageTooDeep
+from runcord.errors import IllegalTransition, Invalid, LineageTooDeep, TooManyTags
 from runcord.run import commands as c
 from runcord.run import events as e
 from runcord.run.commands import Claim
+from runcord.run.metadata import MetadataOperation
 from runcord.run.status import Status
 from runcord.testing.scenario import given, history_to
 
@@ -68,7 +69,33 @@ def test_tags_are_merged_and_the_later_value_wins():
 def test_a_run_has_at_most_twenty_tags():
     full = given(*history_to(Status.EXECUTING, tags={f"t{i}": "x" for i in range(20)}))
     full.when(c.Tag({"t0": "y"})).then(e.Tagged({"t0": "y"}))
-    full.when(c.Tag({"new": "x"})).then_refused(Invalid, contains="20 tags, this would make it 21")
+    full.when(c.Tag({"new": "x"})).then_refused(TooManyTags, contains="20 tags, this would make it 21")
+
+
+def test_whoever_adds_tags_may_allow_fewer():
+    run = given(*history_to(Status.EXECUTING, tags={"a": "", "b": ""}))
+    run.when(c.Tag({"c": ""}, most=3)).then(e.Tagged({"c": ""}))
+    run.when(c.Tag({"c": ""}, most=2)).then_refused(TooManyTags, code="too_many_tags", contains="at most 2 tags")
+
+
+def test_metadata_is_changed_by_operations_which_are_what_is_recorded():
+    counted = (MetadataOperation("increment", "n", 2), MetadataOperation("append", "steps", "one"))
+    run = EXECUTING.when(c.ChangeMetadata(counted)).then(e.MetadataChanged(counted))
+    assert run.run.metadata == {"n": 2, "steps": ["one"]}
+    replaced = (MetadataOperation("update", value={}),)
+    assert run.when(c.ChangeMetadata(replaced)).then(e.MetadataChanged(replaced)).run.metadata is None
+
+
+def test_operations_that_change_nothing_are_not_recorded():
+    run = EXECUTING.when(c.Annotate({"a": "1"})).then_follows()
+    run.when(c.ChangeMetadata((MetadataOperation("set", "a", "1"), MetadataOperation("delete", "b")))).then()
+
+
+def test_metadata_has_at_most_256_kilobytes():
+    large = (MetadataOperation("set", "a", "x" * (256 * 1024 - 8)),)
+    full = EXECUTING.when(c.ChangeMetadata(large)).then(e.MetadataChanged(large))
+    more = c.ChangeMetadata((MetadataOperation("set", "b", 1),))
+    full.when(more).then_refused(Invalid, contains="262,144 bytes")
 
 
 def test_a_run_has_at_most_256_metadata_keys():

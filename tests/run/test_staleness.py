@@ -6,6 +6,7 @@ from runcord.errors import StaleAttempt
 from runcord.run import commands as c
 from runcord.run import events as e
 from runcord.run.commands import Claim
+from runcord.run.metadata import MetadataOperation
 from runcord.run.status import Status
 from runcord.run.trace import ExecutionTrace
 from runcord.testing.scenario import FAILURE, given, history_to
@@ -28,6 +29,7 @@ REPORTS = [
     lambda claim: c.Log("x", claim=claim),
     lambda claim: c.Progress(1, claim=claim),
     lambda claim: c.Annotate({}, claim=claim),
+    lambda claim: c.ChangeMetadata((MetadataOperation("set", "a", 1),), claim=claim),
     lambda claim: c.Tag({}, claim=claim),
     lambda claim: c.RecordUsage("p", "m", claim=claim),
     lambda claim: c.CallTool("t", claim=claim),
@@ -101,6 +103,8 @@ def test_a_worker_whose_run_was_paused_or_restarted_is_refused(status: Status):
     assert run.run.status is status
     for make in REPORTS:
         command = make(Claim(1, 1))
-        if isinstance(command, c.Annotate | c.Tag) or (isinstance(command, c.Release) and status is Status.QUEUED):
+        if isinstance(command, c.Annotate | c.ChangeMetadata | c.Tag) or (
+            isinstance(command, c.Release) and status is Status.QUEUED
+        ):
             continue
         assert run.when(command).refusal is not None, command

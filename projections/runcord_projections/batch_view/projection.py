@@ -35,7 +35,7 @@ class BatchView:
         return evolve(state, recorded)
 
     def save(self, project_id: str, changes: Sequence[Change]) -> Iterator[Statement]:
-        """Return one statement for all batches that were made."""
+        """Return one statement for all batches that were made or given items."""
         made = [change for change in changes if isinstance(change.after, Batch)]
         if not made:
             return

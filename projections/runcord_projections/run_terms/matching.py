@@ -25,6 +25,6 @@ def meets(wanted: RunFilter, run: Run, payload: Any) -> bool:
     )
 
 
-def _has(entries: Mapping[str, str] | None, wanted: Mapping[str, str | None]) -> bool:
+def _has(entries: Mapping[str, Any] | None, wanted: Mapping[str, str | None]) -> bool:
     there = entries or {}
     return all(key in there and value in (None, there[key]) for key, value in wanted.items())

@@ -1,11 +1,12 @@
 """The inline projection `run_terms`: under which terms runs are filed, and where."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from runcord.ledger.arrays import Bigints, Texts
 from runcord.ledger.view import Change, Statement
 from runcord.run import events as e
+from runcord.run.metadata import places_of
 from runcord.run.payload import batch_of
 from runcord.run.state import Run
 from runcord.sql import load
@@ -90,12 +91,26 @@ def _of_item(event: e.Batched) -> set[int]:
     return terms_of_payload(batch_of(event.payload)) | terms_of_labels(event.tags, event.metadata)
 
 
+def _of_operations(event: e.MetadataChanged) -> set[int]:
+    """Return the terms of what operations may have made: the values of those that set one, else keys alone."""
+    terms: set[int] = set()
+    for operation in event.operations:
+        if operation.type == "update":
+            value = operation.value
+            terms |= terms_of_labels(None, cast(Mapping[str, Any], value) if isinstance(value, dict) else None)
+        elif operation.key is not None and operation.type != "delete":
+            key, *deeper = places_of(operation.key)
+            terms |= terms_of_labels(None, {str(key): None if deeper or operation.type != "set" else operation.value})
+    return terms
+
+
 _TERMS_OF: Mapping[type[e.Event], Callable[[Any], set[int]]] = {
     e.Triggered: _of_trigger,
     e.Debounced: _of_debounce,
     e.Batched: _of_item,
     e.Rescheduled: lambda event: terms_of_payload(event.payload),
     e.Tagged: lambda event: terms_of_labels(event.tags, None),
+    e.MetadataChanged: _of_operations,
     e.Annotated: lambda event: terms_of_labels(None, event.annotations),
 }
 """What each event that gives a run something to be found by makes of it."""

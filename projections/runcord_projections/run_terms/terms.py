@@ -57,15 +57,16 @@ def metadata_terms(key: str, value: str) -> tuple[int, int]:
     return _label_terms(_METADATA, key, value)
 
 
-def terms_of_labels(tags: Mapping[str, str] | None, metadata: Mapping[str, str] | None) -> set[int]:
-    """Return all terms of tags and metadata."""
+def terms_of_labels(tags: Mapping[str, str] | None, metadata: Mapping[str, Any] | None) -> set[int]:
+    """Return all terms of tags and metadata: of an entry that is no string, that of its key."""
     terms: set[int] = set()
     if tags:
         for entry in tags.items():
             terms.update(tag_terms(*entry))
     if metadata:
-        for entry in metadata.items():
-            terms.update(metadata_terms(*entry))
+        for key, value in metadata.items():
+            of_key, of_both = metadata_terms(key, value if isinstance(value, str) else "")
+            terms.update((of_key, of_both) if isinstance(value, str) else (of_key,))
     return terms
 
 

@@ -64,7 +64,8 @@ def message(claimed: ClaimedRun, left: Handover, run_token: str) -> Message:
 
 def traceparent(run: Run) -> str:
     """Return a W3C trace context: a new span in the trace of the run's trigger, else in one of the run's own."""
-    given = _W3C.fullmatch((run.metadata or {}).get(TRACE_PARENT, ""))
+    parent = (run.metadata or {}).get(TRACE_PARENT)
+    given = _W3C.fullmatch(parent) if isinstance(parent, str) else None
     trace, flags = given.groups() if given else (hashlib.sha256(run.run_id.encode()).hexdigest()[:32], "01")
     return f"00-{trace}-{secrets.token_hex(8)}-{flags}"
 

@@ -143,7 +143,8 @@ def _batch(tx: Transaction, job: Job, facts: e.Triggered, admission: Admission, 
         members = {**_members(facts, _BATCHED), "admission": admission}
         run = apply(tx, pending.run_id, c.AddToBatch(build(e.Batched, members), max_size))
         return run, "batched" if run.window is None else "buffered"
-    born = replace(facts, triggered_by="batch", payload=batch_of(facts.payload))
+    batch = batch_of(facts.payload)
+    born = replace(facts, triggered_by="batch", payload=batch, payload_type=None, payload_text=None)
     if is_full(1, admission.payload_bytes, max_size):
         return begin(replace(born, admission=_or_none(replace(admission, window=None, key="")))), "batched"
     due_at = tx.at + timedelta(seconds=job.settings.batch_window_secs or 0)

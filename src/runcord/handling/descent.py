@@ -13,6 +13,7 @@ from runcord.ledger.mapper import recorded as recorded_of
 from runcord.ledger.transaction import Context, Plan, Transaction
 from runcord.run import commands as c
 from runcord.run import events as e
+from runcord.run.packet import NOTHING, Packet
 from runcord.run.state import Run
 
 
@@ -72,9 +73,12 @@ class ContinueRun:
         apply(tx, run.run_id, c.Continue(self.new_run_id, self.claim))
         job = open_job(tx, run.job_id)
         payload = documents(tx, run.run_id)[0] if self.keep_payload else self.payload
+        packet = packet_of(tx, run) if self.keep_payload else NOTHING
         check_payload(job, payload)
         facts = replace(
             copy_of(run, payload, "continuation", self.context.actor),
+            payload_type=packet.type,
+            payload_text=packet.text,
             job_slug=job.settings.slug,
             continuation_of=run.run_id,
             lineage_depth=run.lineage_depth + 1,
@@ -101,14 +105,15 @@ class ReplayRun:
         run = get_run(tx, self.run_id)
         apply(tx, run.run_id, c.Replay(self.new_run_id))
         job = open_job(tx, run.job_id)
-        payload = (
-            documents(tx, run.run_id)[0]
-            if self.from_checkpoint is None
-            else _checkpoint(tx, run, self.from_checkpoint).state
-        )
+        if self.from_checkpoint is None:
+            payload, packet = documents(tx, run.run_id)[0], packet_of(tx, run)
+        else:
+            payload, packet = _checkpoint(tx, run, self.from_checkpoint).state, NOTHING
         facts = replace(
             copy_of(run, payload, "manual", self.context.actor),
             job_slug=job.settings.slug,
+            payload_type=packet.type,
+            payload_text=packet.text,
             replay_of=run.run_id,
             replay_checkpoint=self.from_checkpoint,
             debug_mode=run.debug_mode or self.from_checkpoint is not None,
@@ -136,6 +141,17 @@ class ReplayDeadLetter:
         return after
 
 
+def packet_of(tx: Transaction, run: Run) -> Packet:
+    """Return what a run's payload does not tell of the text that it was read from."""
+    if not run.payload_text_kept:
+        return Packet(run.payload_type)
+    written = [recorded.event for recorded in tx.recorded(run.run_id) if recorded.version == run.payload_version]
+    if not written:
+        (row,) = tx.query(SQL["event"], {"run_id": run.run_id, "version": run.payload_version})
+        written = [recorded_of(row).event]
+    return Packet(run.payload_type, written[0].payload_text)
+
+
 def copy_of(run: Run, payload: Any, triggered_by: str, actor: str) -> e.Triggered:
     """Return the facts of a run like another: same job version and policy, tags, metadata, priority and limits."""
     return e.Triggered(
@@ -153,6 +169,7 @@ def copy_of(run: Run, payload: Any, triggered_by: str, actor: str) -> e.Triggere
         concurrency_key=run.concurrency_key,
         overrides=run.overrides,
         created_by=actor,
+        hints=run.hints,
     )
 
 

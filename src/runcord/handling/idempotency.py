@@ -1,7 +1,8 @@
 """Idempotency keys: the same request, sent again, finds the run that it made.
 
 A key belongs to a job and lives for a while (30 days unless the caller says otherwise). It is looked up under
-the ledger's lock, so two racing triggers cannot both make a run.
+the ledger's lock, so two racing triggers cannot both make a run. A run that ended without its work being done, and
+not because somebody stopped it, answers for its key no more: the next trigger makes another.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,11 +13,19 @@ from runcord.errors import IdempotencyKeyReused
 from runcord.ledger.transaction import Plan, Transaction
 from runcord.ledger.view import Change, Statement
 from runcord.run import events as e
+from runcord.run.state import Run
+from runcord.run.status import FINISHED, Status
 from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/commands.sql")
 
 DEFAULT_LIFE_SECS = 30 * 24 * 3600
+
+ANY_REQUEST = ""
+"""The fingerprint of a request that finds the run of its key whatever was asked for then."""
+
+FREEING = FINISHED - {Status.COMPLETED, Status.CANCELED}
+"""The endings after which a run answers for its key no more."""
 
 _Key = tuple[str, str]
 
@@ -52,17 +61,34 @@ def find(tx: Transaction, job_id: str, key: str, fingerprint: str) -> str | None
     Raises:
         IdempotencyKeyReused: the key was used with a different request.
     """
-    holder = _holders(tx, job_id).get((job_id, key))
-    if holder is None or holder.expires_at <= tx.at:
+    holder = held_by(tx, job_id, key)
+    if holder is None:
         return None
-    if _was_reset(tx, holder.run_id, key):
+    run = tx.state(holder.run_id)
+    if isinstance(run, Run) and run.status in FREEING:
         return None
-    if holder.fingerprint != fingerprint:
+    if ANY_REQUEST not in (holder.fingerprint, fingerprint) and holder.fingerprint != fingerprint:
         raise IdempotencyKeyReused(
             f"the idempotency key {key!r} was used with a different request, which made run {holder.run_id}: "
             "send the same request, or another key"
         )
     return holder.run_id
+
+
+def held_by(tx: Transaction, job_id: str, key: str) -> KeyHolder | None:
+    """Return the run that holds the key, whether or not it still answers for it; None for an expired or freed key."""
+    holder = _holders(tx, job_id).get((job_id, key))
+    if holder is None or holder.expires_at <= tx.at or _was_reset(tx, holder.run_id, key):
+        return None
+    return holder
+
+
+def look_up(tx: Transaction, job_id: str, keys: Sequence[str]) -> None:
+    """Read the holders of keys that were not prepared, because their job was not known; a trip of its own."""
+    known = _holders(tx, job_id)
+    rows = tx.query(*_Lookup(job_id, set(keys)).statement(tx.project_id)) if keys else ()
+    for row in rows:
+        known.setdefault((row[0], row[1]), KeyHolder(row[2], row[3], row[4]))
 
 
 def _was_reset(tx: Transaction, run_id: str, key: str) -> bool:
@@ -93,7 +119,7 @@ def hold(tx: Transaction, job_id: str, key: str, holder: KeyHolder) -> None:
 
 def _holders(tx: Transaction, job_id: str) -> dict[_Key, KeyHolder]:
     def read() -> dict[_Key, KeyHolder]:
-        rows = tx.answer(("idempotency", job_id))
+        rows = tx.answer(("idempotency", job_id)) if tx.asked(("idempotency", job_id)) else ()
         return {(row[0], row[1]): KeyHolder(row[2], row[3], row[4]) for row in rows}
 
     return tx.memory(("idempotency", job_id), read)

@@ -22,6 +22,7 @@ class RescheduleRun:
     due_at: datetime
     payload: Any = None
     replace_payload: bool = False
+    delayed_only: bool = False
     weight: int = 1
 
     def prepare(self, plan: Plan) -> None:
@@ -35,7 +36,7 @@ class RescheduleRun:
             RunNotFound, IllegalTransition: refused.
             PayloadInvalid: the new payload does not fit.
         """
-        command = c.Reschedule(self.due_at, self.payload, self.replace_payload)
+        command = c.Reschedule(self.due_at, self.payload, self.replace_payload, self.delayed_only)
         with watch(tx, self.run_id, command):
             if self.replace_payload:
                 job = tx.state(get_run(tx, self.run_id).job_id)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from runcord.batch.events import BatchTriggered
-from runcord.errors import Invalid, JobDisabled, JobNotFound, RunNotFound
+from runcord.errors import JobDisabled, JobNotFound, RunNotFound, TooManyTags
 from runcord.handling import dependencies, idempotency
 from runcord.handling.admission import Fate, Foresight, Keys, admit, is_plain, read_ahead
 from runcord.handling.consequence import create_run
@@ -16,7 +16,8 @@ from runcord.job.state import Job
 from runcord.ledger.transaction import Context, Plan, Transaction
 from runcord.run import events as e
 from runcord.run.build import build
-from runcord.run.decide import MAX_TAGS
+from runcord.run.limits import MAX_TAGS
+from runcord.run.packet import NOTHING, Packet
 from runcord.run.retry import RetryPolicy
 from runcord.run.state import Run
 
@@ -33,7 +34,7 @@ class TriggerRequest(NamedTuple):
     ttl_secs: float | None = None
     priority: int = 0
     tags: Mapping[str, str] | None = None
-    metadata: Mapping[str, str] | None = None
+    metadata: Mapping[str, Any] | None = None
     concurrency_key: str | None = None
     idempotency_key: str | None = None
     idempotency_ttl_secs: float = idempotency.DEFAULT_LIFE_SECS
@@ -41,6 +42,11 @@ class TriggerRequest(NamedTuple):
     parent_run_id: str | None = None
     overrides: Mapping[str, Any] | None = None
     debug_mode: bool = False
+    packet: Packet = NOTHING
+    queue: str | None = None
+    hints: Mapping[str, Any] | None = None
+    repeatable: bool = False
+    """Whether `run_id` stands for the request: if there is such a run, the request was heard before."""
     keys: Keys | None = None
     """Of the job's debounce or batch window; None has the trigger not gathered by one."""
 
@@ -74,7 +80,7 @@ class TriggerRuns(NamedTuple):
     def prepare(self, plan: Plan) -> None:
         """Read the job, the parents and the holders of the idempotency keys."""
         plan.need(self.job_id)
-        plan.need(*(r.parent_run_id for r in self.requests if r.parent_run_id is not None))
+        prepare_requests(plan, self.requests)
         keys = [r.idempotency_key for r in self.requests if r.idempotency_key is not None]
         idempotency.prepare(plan, self.job_id, keys)
         if self.foresight != _NOTHING:
@@ -89,18 +95,7 @@ class TriggerRuns(NamedTuple):
         What somebody triggers is subject to the job's settings about that (`admission`); schedules have their own pace.
         """
         job = there_is(tx, self.job_id, self.slug)
-        new = [request for request in self.requests if self._found(tx, request) is None]
-        if new:
-            require_enabled(job)
-        for request in new:
-            where = f"items[{self.requests.index(request)}]: " if self.batch_id is not None else ""
-            check_payload(job, request.payload, where)
-            if request.parent_run_id is not None and not isinstance(tx.state(request.parent_run_id), Run):
-                raise RunNotFound(f"{where}the parent run {request.parent_run_id!r} is not in this project")
-        if job.dependencies:
-            dependencies.expect(tx, job, [dependencies.match_of(r.idempotency_key, r.payload) for r in new])
-        turn = None if self.triggered_by != "manual" or is_plain(job.settings) else Turn(len(new))
-        triggerings = [self._trigger(tx, job, request, turn) for request in self.requests]
+        triggerings = trigger_runs(tx, job, self.requests, self.triggered_by, self.batch_id)
         if self.batch_id is not None:
             self._record_batch(tx, self.batch_id, triggerings)
         return triggerings
@@ -110,26 +105,66 @@ class TriggerRuns(NamedTuple):
         if made:
             tx.create(batch_id, BatchTriggered(self.job_id, len(triggerings), len(made)))
 
-    def _found(self, tx: Transaction, request: TriggerRequest) -> str | None:
-        key = request.idempotency_key
-        return None if key is None else idempotency.find(tx, self.job_id, key, request.fingerprint)
 
-    def _trigger(self, tx: Transaction, job: Job, request: TriggerRequest, turn: Turn | None) -> Triggering:
-        found = self._found(tx, request)
-        if found is not None:
-            return Triggering(tx.state(found), idempotency_hit=True)
-        facts = triggered(job, request, tx.at, self.triggered_by, self.context.actor, self.batch_id)
-        run: Run
-        fate: Fate = "triggered"
-        if turn is None:
-            run = begin(tx, job, request.run_id, facts)
-        else:
-            run, fate = admit(tx, job, facts, request.keys, turn, lambda facts: begin(tx, job, request.run_id, facts))
-        if request.idempotency_key is not None and fate != "deduplicated":
-            assert facts.idempotency_expires_at is not None
-            holder = idempotency.KeyHolder(run.run_id, request.fingerprint, facts.idempotency_expires_at)
-            idempotency.hold(tx, job.job_id, request.idempotency_key, holder)
-        return Triggering(run, idempotency_hit=False, payload=request.payload, fate=fate)
+def prepare_requests(plan: Plan, requests: Sequence[TriggerRequest]) -> None:
+    """Have read what requests refer to, whatever their job: parents, and runs that repeated requests have made."""
+    plan.need(*(request.parent_run_id for request in requests if request.parent_run_id is not None))
+    plan.need(*(request.run_id for request in requests if request.repeatable))
+
+
+def trigger_runs(
+    tx: Transaction,
+    job: Job,
+    requests: Sequence[TriggerRequest],
+    triggered_by: str = "manual",
+    batch_id: str | None = None,
+) -> list[Triggering]:
+    """Record what becomes of requests for runs of one job: of all or, if any is refused, of none.
+
+    Raises:
+        JobDisabled, PayloadInvalid, RunNotFound, IdempotencyKeyReused, RateLimited, Invalid: refused.
+    """
+    new = [request for request in requests if _found(tx, job, request) is None]
+    if new:
+        require_enabled(job)
+    for request in new:
+        where = f"items[{requests.index(request)}]: " if batch_id is not None else ""
+        check_payload(job, request.payload, where)
+        if request.parent_run_id is not None and not isinstance(tx.state(request.parent_run_id), Run):
+            raise RunNotFound(f"{where}the parent run {request.parent_run_id!r} is not in this project")
+    if job.dependencies:
+        dependencies.expect(tx, job, [dependencies.match_of(r.idempotency_key, r.payload) for r in new])
+    turn = None if triggered_by != "manual" or is_plain(job.settings) else Turn(len(new))
+    return [_trigger(tx, job, request, turn, triggered_by, batch_id) for request in requests]
+
+
+def _found(tx: Transaction, job: Job, request: TriggerRequest) -> Triggering | None:
+    """Return the run that was there before, made by the very request, or with its idempotency key."""
+    if request.repeatable and isinstance(run := tx.state(request.run_id), Run):
+        return Triggering(run, idempotency_hit=False)
+    key = request.idempotency_key
+    run_id = None if key is None else idempotency.find(tx, job.job_id, key, request.fingerprint)
+    return None if run_id is None else Triggering(tx.state(run_id), idempotency_hit=True)
+
+
+def _trigger(
+    tx: Transaction, job: Job, request: TriggerRequest, turn: Turn | None, triggered_by: str, batch_id: str | None
+) -> Triggering:
+    found = _found(tx, job, request)
+    if found is not None:
+        return found
+    facts = triggered(job, request, tx.at, triggered_by, tx.context.actor, batch_id)
+    run: Run
+    fate: Fate = "triggered"
+    if turn is None:
+        run = begin(tx, job, request.run_id, facts)
+    else:
+        run, fate = admit(tx, job, facts, request.keys, turn, lambda facts: begin(tx, job, request.run_id, facts))
+    if request.idempotency_key is not None and fate != "deduplicated":
+        assert facts.idempotency_expires_at is not None
+        holder = idempotency.KeyHolder(run.run_id, request.fingerprint, facts.idempotency_expires_at)
+        idempotency.hold(tx, job.job_id, request.idempotency_key, holder)
+    return Triggering(run, idempotency_hit=False, payload=request.payload, fate=fate)
 
 
 def there_is(tx: Transaction, job_id: str, slug: str | None = None) -> Job:
@@ -176,7 +211,7 @@ def triggered(
     settings = job.settings
     tags = {**(settings.tags or {}), **(request.tags or {})}
     if len(tags) > MAX_TAGS:
-        raise Invalid(f"a run has at most {MAX_TAGS} tags, the job's and the request's make {len(tags)}")
+        raise TooManyTags(f"a run has at most {MAX_TAGS} tags, the job's and the request's make {len(tags)}")
     metadata = {**(settings.default_run_metadata or {}), **(request.metadata or {})}
     due_at = request.scheduled_at
     if request.delay_secs:
@@ -189,7 +224,7 @@ def triggered(
         "job_version": job.version,
         "triggered_by": triggered_by,
         "policy": policy_of(job, request.overrides),
-        "queue": settings.queue_name,
+        "queue": request.queue or settings.queue_name,
         "payload": request.payload,
         "priority": request.priority,
         "due_at": due_at if due_at is not None and due_at > at else None,
@@ -205,6 +240,9 @@ def triggered(
         "overrides": request.overrides or None,
         "debug_mode": request.debug_mode,
         "created_by": actor,
+        "payload_type": request.packet.type,
+        "payload_text": request.packet.text,
+        "hints": request.hints or None,
     }
     return build(e.Triggered, {name: value for name, value in members.items() if value is not None})
 

@@ -135,7 +135,7 @@ _EVENTS: tuple[type, ...] = (
     *get_args(job_events.Event),
     *get_args(key_events.Event),
     *get_args(bulk_events.Event),
-    batch_events.Event,
+    *get_args(batch_events.Event),
     projection_events.Event,
 )
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runcord.run.events import Batched, Debounced, Endpoint, Failure, Json, Triggered
+from runcord.run.limits import MAX_TAGS
+from runcord.run.metadata import MetadataOperation
 from runcord.run.trace import ExecutionTrace
 
 
@@ -117,11 +119,20 @@ class Annotate:
 
 
 @dataclass(frozen=True)
+class ChangeMetadata:
+    """Change metadata by operations."""
+
+    operations: tuple[MetadataOperation, ...]
+    claim: Claim = ANY_CLAIM
+
+
+@dataclass(frozen=True)
 class Tag:
-    """Merge tags."""
+    """Merge tags; the run has `most` then, or fewer."""
 
     tags: Mapping[str, str]
     claim: Claim = ANY_CLAIM
+    most: int = MAX_TAGS
 
 
 @dataclass(frozen=True)
@@ -327,18 +338,20 @@ class Restart:
 
 @dataclass(frozen=True)
 class Reschedule:
-    """Make the run due at another time, perhaps with another payload."""
+    """Make the run due at another time, perhaps with another payload; `delayed_only` spares one that is queued."""
 
     due_at: datetime
     payload: Json = None
     replace_payload: bool = False
+    delayed_only: bool = False
 
 
 @dataclass(frozen=True)
 class Replay:
-    """Note that a new run is made from this one."""
+    """Note that a new run is made from this one, which has ended, unless it may be in `any_status`."""
 
     new_run_id: str
+    any_status: bool = False
 
 
 @dataclass(frozen=True)
@@ -377,6 +390,7 @@ WorkerCommand = (
     | Log
     | Progress
     | Annotate
+    | ChangeMetadata
     | Tag
     | RecordUsage
     | CallTool

@@ -4,13 +4,17 @@ Pure: no clock (`at` is the ledger's time), no dice (commands carry their jitter
 its purpose already fulfilled causes nothing, so that a client may repeat a call whose answer was lost.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from runcord.errors import IllegalTransition, Invalid, LineageTooDeep, StaleAttempt
+from runcord.errors import IllegalTransition, Invalid, LineageTooDeep, StaleAttempt, TooManyTags
 from runcord.run import commands as c
 from runcord.run import events as e
 from runcord.run.deadline import later
+from runcord.run.limits import MAX_METADATA_BYTES, MAX_METADATA_KEYS, MAX_TAGS
+from runcord.run.metadata import applied, size_of
 from runcord.run.retry import delay_secs
 from runcord.run.state import Run
 from runcord.run.status import REPLAYABLE, SLOT_HOLDING, Status, may_become
@@ -18,11 +22,10 @@ from runcord.run.trace import whole_ms
 from runcord.run.trigger_events import WindowKind
 
 MAX_LINEAGE_DEPTH = 10
-MAX_TAGS = 20
-MAX_METADATA_KEYS = 256
 MAX_BATCH_BYTES = 1024 * 1024
 """A batch of so many bytes of payloads is full, whatever it may hold by number."""
 
+_NOT_STARTED = frozenset({Status.DELAYED, Status.QUEUED})
 _WORKING = frozenset({Status.EXECUTING, Status.WAITING})
 
 Events = tuple[e.Event, ...]
@@ -136,8 +139,9 @@ def _work(command: c.WorkerCommand, run: Run, at: datetime) -> Events:
             _limit({**(run.metadata or {}), **command.annotations}, MAX_METADATA_KEYS, "metadata keys")
             return (e.Annotated(command.annotations),)
         case c.Tag():
-            _limit({**(run.tags or {}), **command.tags}, MAX_TAGS, "tags")
-            return (e.Tagged(command.tags),)
+            return _tag(command, run)
+        case c.ChangeMetadata():
+            return _change_metadata(command, run)
         case c.Start():
             _require(run, {Status.DEQUEUED}, "start")
             return (e.Attempted(run.attempt),)
@@ -213,6 +217,24 @@ def _work(command: c.WorkerCommand, run: Run, at: datetime) -> Events:
             return (e.Completed(run.attempt, command.result, command.output_type),)
         case c.Fail():
             return _fail(command, run, at)
+
+
+def _tag(command: c.Tag, run: Run) -> Events:
+    tags = run.tags or {}
+    if len({**tags, **command.tags}) > command.most:
+        raise TooManyTags(f"a run has at most {command.most} tags, this would make it {len({**tags, **command.tags})}")
+    return (e.Tagged(command.tags),)
+
+
+def _change_metadata(command: c.ChangeMetadata, run: Run) -> Events:
+    """What changes nothing is not recorded: a client that reports the same again does no harm."""
+    before = run.metadata or {}
+    after = applied(before, command.operations)
+    if after == before:
+        return ()
+    if (size := size_of(after)) > MAX_METADATA_BYTES:
+        raise Invalid(f"the metadata of a run has at most {MAX_METADATA_BYTES:,} bytes, this would make it {size:,}")
+    return (e.MetadataChanged(command.operations),)
 
 
 _PHRASES: dict[type, str] = {
@@ -375,10 +397,11 @@ def _operate(command: c.OperatorCommand, run: Run, at: datetime) -> Events:
             _require(run, {Status.EXECUTING, Status.PAUSED}, "be restarted")
             return (e.Restarted(command.machine_preset),)
         case c.Reschedule():
-            _require(run, {Status.DELAYED, Status.QUEUED}, "be rescheduled")
+            _require(run, {Status.DELAYED} if command.delayed_only else _NOT_STARTED, "be rescheduled")
             return (e.Rescheduled(command.due_at, command.payload, command.replace_payload),)
         case c.Replay():
-            _require(run, REPLAYABLE, "be replayed")
+            if not command.any_status:
+                _require(run, REPLAYABLE, "be replayed")
             return (e.Replayed(command.new_run_id),)
         case c.StageReplay():
             if run.status is Status.REPLAY_STAGED:
@@ -413,6 +436,6 @@ def _refused(run: Run, what: str, why: str) -> IllegalTransition:
     return IllegalTransition(f"a run that is {run.status} cannot {what}{reason}", status=run.status)
 
 
-def _limit(merged: dict[str, str], most: int, what: str) -> None:
+def _limit(merged: Mapping[str, Any], most: int, what: str) -> None:
     if len(merged) > most:
         raise Invalid(f"a run has at most {most} {what}, this would make it {len(merged)}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from runcord.run.metadata import MetadataOperation
 from runcord.run.retry import RetryPolicy, Seconds
 from runcord.run.trace import ExecutionTrace
 from runcord.run.trigger_events import Batched, Debounced, Json, Triggered
@@ -117,6 +118,14 @@ class Annotated:
 
     TYPE: ClassVar[str] = "run.annotated.v1"
     annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class MetadataChanged:
+    """Metadata was changed by operations, one after the other; where it had been is told by the events before."""
+
+    TYPE: ClassVar[str] = "run.metadata_changed.v1"
+    operations: tuple[MetadataOperation, ...]
 
 
 @dataclass(frozen=True)
@@ -426,6 +435,7 @@ Event = (
     | Logged
     | Progressed
     | Annotated
+    | MetadataChanged
     | Tagged
     | UsageRecorded
     | ToolCalled

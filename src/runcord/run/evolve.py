@@ -13,6 +13,7 @@ from runcord.recorded import Recorded
 from runcord.run import events as e
 from runcord.run.build import altered, build
 from runcord.run.deadline import later
+from runcord.run.metadata import applied
 from runcord.run.state import Run, Wait, Window
 from runcord.run.status import Status
 
@@ -96,6 +97,8 @@ _TAKEN_OVER = (
     "concurrency_key",
     "idempotency_key",
     "debug_mode",
+    "payload_type",
+    "hints",
 )
 """What a run has from the last trigger that was debounced."""
 
@@ -129,6 +132,12 @@ def _born(event: e.Triggered, recorded: Recorded[e.Event]) -> Run:
         members["window"] = Window(admission.window, admission.key, bytes=admission.payload_bytes)
         if admission.window == "debounce" and admission.payload_hash is not None:
             members["debounced_hash"] = admission.payload_hash
+    if event.payload_type is not None:
+        members["payload_type"] = event.payload_type
+        if event.payload_text is not None:
+            members["payload_text_kept"] = True
+    if event.hints is not None:
+        members["hints"] = event.hints
     return build(Run, members)
 
 
@@ -167,6 +176,8 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
             return {"checkpoints": event.sequence, "checkpoint_version": recorded.version}
         case e.Annotated():
             return {"metadata": {**(run.metadata or {}), **event.annotations}}
+        case e.MetadataChanged():
+            return {"metadata": applied(run.metadata or {}, event.operations) or None}
         case e.Tagged():
             return {"tags": {**(run.tags or {}), **event.tags}}
         case e.Enqueued():
@@ -212,7 +223,7 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
         case e.Restarted():
             return _queued(at) | {"machine_preset": event.machine_preset or run.machine_preset}
         case e.Rescheduled():
-            payload = {"payload_version": recorded.version} if event.payload_replaced else {}
+            payload = _plain_payload(recorded.version) if event.payload_replaced else {}
             due_at = max(event.due_at, at)
             return payload | {
                 "status": Status.DELAYED if due_at > at else Status.QUEUED,
@@ -270,6 +281,7 @@ def _debounced(run: Run, event: e.Debounced, recorded: Recorded[e.Event]) -> dic
         "scheduled_at": event.due_at,
         "expires_at": _later(due_at, event.ttl_secs),
         "payload_version": recorded.version,
+        "payload_text_kept": event.payload_text is not None,
         "debounced_hash": event.admission.payload_hash,
         "window": replace(window, size=window.size + 1) if due_at > recorded.at else None,
     }
@@ -278,7 +290,7 @@ def _debounced(run: Run, event: e.Debounced, recorded: Recorded[e.Event]) -> dic
 def _batched(run: Run, event: e.Batched, recorded: Recorded[e.Event]) -> dict[str, Any]:
     changes: dict[str, Any] = {
         "priority": max(run.priority, event.priority),
-        "payload_version": recorded.version,
+        **_plain_payload(recorded.version),
     }
     if event.tags:
         changes["tags"] = {**(run.tags or {}), **event.tags}
@@ -291,6 +303,10 @@ def _batched(run: Run, event: e.Batched, recorded: Recorded[e.Event]) -> dict[st
     window = run.window or Window("batch", event.admission.key, size=0)
     size, payload_bytes = window.size + 1, window.bytes + event.admission.payload_bytes
     return changes | {"status": Status.DELAYED, "window": replace(window, size=size, bytes=payload_bytes)}
+
+
+def _plain_payload(version: int) -> dict[str, Any]:
+    return {"payload_version": version, "payload_type": None, "payload_text_kept": False}
 
 
 def _queued(due_at: datetime) -> dict[str, Any]:

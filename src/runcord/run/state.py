@@ -83,7 +83,7 @@ class Run:
     wait: Wait | None = None
     error: Failure | None = None
     tags: Mapping[str, str] | None = None
-    metadata: Mapping[str, str] | None = None
+    metadata: Mapping[str, Any] | None = None
     overrides: Mapping[str, Any] | None = None
     concurrency_key: str | None = None
     idempotency_key: str | None = None
@@ -117,6 +117,12 @@ class Run:
     debounced_hash: str | None = None
     """Of the payload of the last trigger, if it was debounced and its job tells payloads apart: the earlier ones count
     for nothing."""
+    payload_type: str | None = None
+    """How the payload was written, where it was not plain JSON (`run.packet`)."""
+    payload_text_kept: bool = False
+    """Whether the event that holds the payload holds the text that was written, too: the payload does not tell it."""
+    hints: Mapping[str, Any] | None = None
+    """What was said at the trigger that has no effect."""
 
     @property
     def is_terminal(self) -> bool:

@@ -56,7 +56,7 @@ class Triggered:
     due_at: datetime | None = None
     ttl_secs: Seconds | None = None
     tags: Mapping[str, str] | None = None
-    metadata: Mapping[str, str] | None = None
+    metadata: Mapping[str, Json] | None = None
     concurrency_key: str | None = None
     idempotency_key: str | None = None
     idempotency_fingerprint: str | None = None
@@ -73,6 +73,12 @@ class Triggered:
     created_by: str | None = None
     hold: Hold | None = None
     admission: Admission | None = None
+    payload_type: str | None = None
+    """How the payload was written, where it was not plain JSON (`run.packet`)."""
+    payload_text: str | None = None
+    """What was written, where the payload and its type do not tell."""
+    hints: Mapping[str, Json] | None = None
+    """What the caller said that is kept and shown, and has no effect: on which machine to run, say."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ class Debounced:
     priority: int = 0
     ttl_secs: Seconds | None = None
     tags: Mapping[str, str] | None = None
-    metadata: Mapping[str, str] | None = None
+    metadata: Mapping[str, Json] | None = None
     concurrency_key: str | None = None
     idempotency_key: str | None = None
     idempotency_fingerprint: str | None = None
@@ -97,6 +103,9 @@ class Debounced:
     debug_mode: bool = False
     overrides: Mapping[str, Json] | None = None
     created_by: str | None = None
+    payload_type: str | None = None
+    payload_text: str | None = None
+    hints: Mapping[str, Json] | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,7 @@ class Batched:
     full: bool = False
     priority: int = 0
     tags: Mapping[str, str] | None = None
-    metadata: Mapping[str, str] | None = None
+    metadata: Mapping[str, Json] | None = None
     idempotency_key: str | None = None
     idempotency_fingerprint: str | None = None
     idempotency_expires_at: datetime | None = None

@@ -37,6 +37,12 @@ where project_id = %(project_id)s and stream_id = %(run_id)s and type = 'run.che
 order by version
 limit 1 offset %(skip)s;
 
+-- event --
+-- One event of a run.
+select stream_id, version, position, recorded_at, event_id, type, data, metadata
+from events
+where project_id = %(project_id)s and stream_id = %(run_id)s and version = %(version)s;
+
 -- result_schemas --
 -- The jobs of some runs, as far as they may have a result schema.
 select r.run_id, j.state

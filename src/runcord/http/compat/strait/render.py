@@ -86,7 +86,7 @@ def render_run(
     if run.tags:
         members["tags"] = run.tags
     if run.metadata:
-        members["metadata"] = run.metadata
+        members["metadata"] = _texts(run.metadata)
     if run.overrides:
         members.update({name: _number(value) for name, value in run.overrides.items() if value is not None})
     if (trace := run.execution_trace) is not None:
@@ -205,6 +205,11 @@ def _fact(fact: facts.Fact) -> dict[str, Any]:
 def _wait(wait: Wait) -> dict[str, Any]:
     members: dict[str, str | datetime] = {"kind": wait.kind, "since": wait.since}
     return _present(members, **{name: getattr(wait, name) for name in _WAIT_FIELDS})
+
+
+def _texts(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return metadata as Strait's clients know it: strings; anything else as the text of its JSON."""
+    return {name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in metadata.items()}
 
 
 def _present(members: Mapping[str, Any], **others: Any) -> dict[str, Any]:
