@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from runcord.batch.events import BatchTriggered
-from runcord.errors import JobDisabled, JobNotFound, RunNotFound, TooManyTags
+from runcord.errors import Invalid, JobDisabled, JobNotFound, RunNotFound
 from runcord.handling import dependencies, idempotency
 from runcord.handling.admission import Fate, Foresight, Keys, admit, is_plain, read_ahead
 from runcord.handling.consequence import create_run
@@ -211,7 +211,7 @@ def triggered(
     settings = job.settings
     tags = {**(settings.tags or {}), **(request.tags or {})}
     if len(tags) > MAX_TAGS:
-        raise TooManyTags(f"a run has at most {MAX_TAGS} tags, the job's and the request's make {len(tags)}")
+        raise Invalid(f"a run has at most {MAX_TAGS} tags, the job's and the request's make {len(tags)}")
     metadata = {**(settings.default_run_metadata or {}), **(request.metadata or {})}
     due_at = request.scheduled_at
     if request.delay_secs:
