@@ -50,8 +50,8 @@ class Request(Generic[T]):
         """Return the same request for the page that begins at `cursor`."""
         return replace(self, query={**self.query, "cursor": cursor})
 
-    def after(self, last_id: int) -> "Request[T]":
-        """Return the same request for a stream that goes on after an id."""
+    def after(self, last_id: int | None) -> "Request[T]":
+        """Return the same request for a stream that goes on after an id, None for one that begins as it wants to."""
         return replace(self, query={**self.query, "after": last_id})
 
     def spoken_by(self, token: str | None, headers: Mapping[str, str]) -> "Request[T]":

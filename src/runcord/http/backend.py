@@ -44,6 +44,7 @@ from runcord.streaming.chunk_writer import ChunkWriter
 from runcord.streaming.chunks import Chunk, load_chunks
 from runcord.streaming.events import load_events
 from runcord.streaming.ledger import StoredEvent, load_window
+from runcord.streaming.run_updates import RunUpdates
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +65,7 @@ class Backend:
     ledger_feeds: Feeds[StoredEvent]
     chunk_writer: ChunkWriter
     stream_slots: StreamSlots
+    run_updates: RunUpdates
     scheduler: Scheduler
     projections: ProjectionRunner
     operator: Operator
@@ -151,6 +153,8 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
         stack.push_async_callback(desk.close)
         follower = Follower(hub, Feeds(partial(load_events, stream_read)), stream_read)
         stack.push_async_callback(follower.close)
+        run_updates = RunUpdates(hub, stream_read)
+        stack.push_async_callback(run_updates.close)
         chunk_writer = ChunkWriter(partial(_fetch, service), tail.streamed)
         stack.push_async_callback(chunk_writer.close)
         run_tokens, sealer = RunTokens(secret), Sealer(secret)
@@ -198,6 +202,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
             stream_read=stream_read,
             chunk_writer=chunk_writer,
             stream_slots=StreamSlots(settings.streams, settings.streams_per_project),
+            run_updates=run_updates,
             scheduler=scheduler,
             projections=runner,
             operator=operator,

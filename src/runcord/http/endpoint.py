@@ -25,8 +25,9 @@ from runcord.http.credentials import Key
 from runcord.http.freshness import MIN_POSITION, position_of_answer
 from runcord.http.operation import Answer, Call, Operation, named_attempt
 from runcord.http.problems import problem, problem_headers, status_of
+from runcord.http.quiet_stream import QuietStream
 from runcord.http.run_tokens import RunToken
-from runcord.http.sse import Blocks, EventStream
+from runcord.http.sse import EventStream
 from runcord.ids import new_id
 
 log = structlog.get_logger(__name__)
@@ -56,7 +57,7 @@ def endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
             answer = await operation.handle(call)
             if answer.position is None and position is not None:
                 answer = replace(answer, position=position)
-            return render(answer, request_id) if answer.blocks is None else stream(answer.blocks, operation, call)
+            return stream(answer, operation, call) or render(answer, request_id)
         except RuncordError as error:
             refused = isinstance(error, IllegalTransition)
             status = operation.status_of_refusal(error.status) if refused else status_of(error)
@@ -86,8 +87,8 @@ def render(answer: Answer, request_id: str) -> Response:
     return Response(dump(answer.body), answer.status, headers, _JSON)
 
 
-def stream(blocks: Blocks, operation: Operation, call: Call) -> Response:
-    """Return the response that sends a stream, for as long as the caller's credential is good."""
+def stream(answer: Answer, operation: Operation, call: Call) -> Response | None:
+    """Return the response that sends a stream, for as long as the caller's credential is good; None if it is none."""
 
     async def is_permitted() -> bool:
         try:
@@ -100,7 +101,11 @@ def stream(blocks: Blocks, operation: Operation, call: Call) -> Response:
 
     headers = {**SECURITY_HEADERS, "X-Request-ID": call.request_id}
     keepalive_secs = call.backend.settings.stream_keepalive_secs
-    return EventStream(blocks, headers, keepalive_secs=keepalive_secs, is_permitted=is_permitted)
+    if answer.blocks is not None:
+        return EventStream(answer.blocks, headers, keepalive_secs=keepalive_secs, is_permitted=is_permitted)
+    if answer.source is not None:
+        return QuietStream(answer.source, headers, keepalive_secs=keepalive_secs, is_permitted=is_permitted)
+    return None
 
 
 def refuse(error: RuncordError, request_id: str, status: int) -> Response:

@@ -13,6 +13,7 @@ from runcord.clock import monotonic
 from runcord.errors import Invalid, NotFound
 from runcord.http.backend import Backend
 from runcord.http.credentials import Key
+from runcord.http.quiet_stream import OpenSource
 from runcord.http.run_tokens import RunToken
 from runcord.http.sse import MEDIA_TYPE, Blocks
 from runcord.key.state import ALL
@@ -78,6 +79,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     blocks: Blocks | None = None
     """In the place of a body: what to send on a stream, for operations that are one."""
+    source: OpenSource | None = None
+    """The same, for streams of which very many are open and idle."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from runcord.http.routes import (
     sdk_facts,
     statistics,
     streams,
+    subscriptions,
     system,
     tags,
     trigger,
@@ -58,6 +59,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *families.OPERATIONS,
     *history.OPERATIONS,
     *streams.OPERATIONS,
+    *subscriptions.OPERATIONS,
     *system.OPERATIONS,
     *events.OPERATIONS_ON_ONE,
 )

@@ -146,6 +146,8 @@ class Draining:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._stopping = asyncio.Event()
+        self._waiting: set[asyncio.Timeout] = set()
+        """Of who waits for a client to go away: each ends when it is time."""
         self._running: set[asyncio.Task[Any]] = set()
         self.failure: BaseException | None = None
         """Why the application did not start."""
@@ -198,6 +200,9 @@ class Draining:
     def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._stopping.is_set():
             self._stopping.set()
+            for waiting in self._waiting:
+                if not waiting.expired():
+                    waiting.reschedule(loop.time())
             loop.call_later(WAITERS_SECS, self._cancel_waiters)
 
     def _cancel_waiters(self) -> None:
@@ -236,15 +241,18 @@ class Draining:
             await self._turn_away(scope, receive, send)
 
     async def _disconnect(self, receive: Receive) -> Message:
-        """Wait until the client is gone, or might as well be."""
-        client = asyncio.ensure_future(receive())
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        """Wait until the client is gone, or might as well be; without a task, as very many may wait."""
+        if self._stopping.is_set():
+            return {"type": "http.disconnect"}
+        waiting = asyncio.timeout(None)
         try:
-            await asyncio.wait({client, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            return client.result() if client.done() else {"type": "http.disconnect"}
+            async with waiting:
+                self._waiting.add(waiting)
+                return await receive()
+        except TimeoutError:
+            return {"type": "http.disconnect"}
         finally:
-            client.cancel()
-            stopping.cancel()
+            self._waiting.discard(waiting)
 
     async def _turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
         reason = Unavailable("the server is shutting down; try another, or again shortly")

@@ -291,6 +291,42 @@ class Runs:
         request = Request("GET", path("v1", "runs", run_id, "stream"), StreamEvent)
         return EventStream(self._connection, request, after, patience)
 
+    def subscribe(
+        self, run_id: str, *, after: int | None = None, coalesce: bool = False, patience: float = 60.0
+    ) -> EventStream[Run]:
+        """Iterate over the run as it is now, then as each event leaves it; with `coalesce`, the latest where it lags.
+
+        With `after`, a position: over what came after it, from the first event on with 0. Ends when the run is
+        finished. A lost connection is made again without loss or repetition; an error is raised when that did not
+        succeed for `patience` seconds.
+        """
+        request = Request("GET", path("v1", "runs", run_id, "subscribe"), Run, query={"coalesce": _yes(coalesce)})
+        return EventStream(self._connection, request, after, patience)
+
+    def subscribe_to_tag(
+        self,
+        *tags: str,
+        job: str | None = None,
+        batch_id: str | None = None,
+        statuses: Iterable[str] | None = None,
+        after: int | None = None,
+        coalesce: bool = False,
+        patience: float = 60.0,
+    ) -> EventStream[Run]:
+        """Iterate over the runs that have the tags (`key:value`, or `key` for any value), as `subscribe` does.
+
+        First come those that there are, as they are now; then every run after each event that leaves it with all of the
+        tags, and of the job, of the batch and in one of the statuses, where these are given. Never ends.
+        """
+        query: dict[str, QueryValue] = {
+            "tag": list(tags) or None,
+            "job": job,
+            "batch": batch_id,
+            "status": None if statuses is None else ",".join(statuses),
+            "coalesce": _yes(coalesce),
+        }
+        return EventStream(self._connection, Request("GET", path("v1", "subscribe"), Run, query=query), after, patience)
+
     def stream_chunks(
         self, run_id: str, *, stream_id: str | None = None, after: int = 0, patience: float = 60.0
     ) -> EventStream[StreamChunk]:
@@ -324,6 +360,10 @@ class Runs:
     def _pager(self, item: type[T], *segments: str, query: Mapping[str, QueryValue]) -> Pager[T]:
         target = path("v1", "runs", *segments)
         return Pager(self._connection, Request("GET", target, item, query=query, repeatable=True))
+
+
+def _yes(given: bool) -> bool | None:
+    return given or None
 
 
 def _time(at: datetime | None) -> str | None:

@@ -21,12 +21,13 @@ class EventStream(Generic[T]):
     """Iterate over a stream: what there is already, then what comes, each item once and in order.
 
     A lost connection is made again and the stream goes on after the last item: nothing is lost, nothing repeated.
-    `last_id` is that item's id: give it as `after` to go on from there another time. The iteration ends when the
+    `last_id` is that item's id, None before the first of a stream that begins with the present: give it as `after` to
+    go on from there another time. The iteration ends when the
     server says that nothing more will come; it raises the last error once no server could be reached for
     `patience` seconds, and at once what coming back would not mend (NotFoundError, say).
     """
 
-    def __init__(self, connection: Connection, request: Request[T], after: int, patience: float) -> None:
+    def __init__(self, connection: Connection, request: Request[T], after: int | None, patience: float) -> None:
         self._connection = connection
         self._request = request
         self._patience = patience

@@ -1,0 +1,289 @@
+"""Subscriptions to runs: who is told when which runs change, and how.
+
+For each project that anybody here subscribes to, one task follows the ledger, folds what is new once for all, and puts
+each version of a run before the subscriptions that have selected it. A subscription that has nothing to read is an
+entry in an index and nothing else: no task, no connection, no transaction. What waits for a slow reader is bounded;
+beyond that, its subscription reads for itself, page by page from where it was, until it has caught up.
+
+Positions have no holes and are given in the order of the commits, so whatever lies up to a position that was read is
+complete. Every version comes once, in the order of the ledger; or, if the subscription coalesces, of each run the
+latest that there is when it is read.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+
+from runcord.ledger.hub import Hub
+from runcord.ledger.statements import Read
+from runcord.run.state import Run
+from runcord.streaming.events import last_position
+from runcord.streaming.run_pages import STRIDE, Listing, Page, every_version, latest_versions
+from runcord.streaming.selection import IndexKey, Selection, index_keys_of
+from runcord.streaming.versions import SQL, Fold, Version
+
+log = structlog.get_logger(__name__)
+
+PAUSE_SECS = 0.005
+"""Between two looks at a ledger: under load, one look then finds what several commits have brought."""
+LOOK_POSITIONS = 2_000
+LOOK_BYTES = 1024 * 1024
+WAITING_VERSIONS = 256
+WAITING_BYTES = 256 * 1024
+"""What may wait for one reader."""
+
+_RECHECK_SECS = 5.0
+_RETRY_SECS = 0.5
+
+
+class RunUpdates:
+    """The subscriptions of this process. Belongs to one event loop."""
+
+    def __init__(self, hub: Hub, read: Read) -> None:
+        self._hub = hub
+        self._read = read
+        self._projects: dict[str, _Project] = {}
+
+    @property
+    def subscribed(self) -> int:
+        """How many subscriptions there are."""
+        return sum(project.subscribed for project in self._projects.values())
+
+    @asynccontextmanager
+    async def subscribe(
+        self, project_id: str, selection: Selection, *, after: int | None, coalesce: bool = False
+    ) -> AsyncGenerator["Subscription"]:
+        """Subscribe to runs: to what comes after a position, or (None) to their present state and what comes then.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        project = self._projects.get(project_id)
+        if project is None:
+            project = self._projects[project_id] = _Project(project_id, Fold(self._read, project_id))
+            project.task = asyncio.create_task(self._keep_following(project))
+        project.subscribed += 1
+        subscription = None
+        try:
+            await project.begun.wait()
+            listing = None
+            if after is None and selection.run_id is None:
+                after = await last_position(self._read, project_id)
+                listing = Listing(self._read, project_id, selection, after)
+            subscription = Subscription(self._read, project, selection, coalesce, after, listing)
+            yield subscription
+        finally:
+            if subscription is not None:
+                subscription.leave()
+            project.subscribed -= 1
+            if not project.subscribed:
+                del self._projects[project_id]
+                project.task.cancel()
+
+    async def close(self) -> None:
+        """Stop following."""
+        tasks = [project.task for project in self._projects.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep_following(self, project: "_Project") -> None:
+        while True:
+            try:
+                await self._follow(project)
+            except Exception as error:  # a database that is away is waited for, and a bug must not leave readers deaf
+                log.warning("run_updates_wait", project_id=project.project_id, error=str(error))
+                await asyncio.sleep(_RETRY_SECS)
+
+    async def _follow(self, project: "_Project") -> None:
+        if not project.begun.is_set():
+            project.position = project.looked = await last_position(self._read, project.project_id)
+            project.begun.set()
+        while True:
+            if await self._hub.moved(project.project_id, project.position, _RECHECK_SECS):
+                await self._look(project)
+                await asyncio.sleep(PAUSE_SECS)
+
+    async def _look(self, project: "_Project") -> None:
+        # Who joins from here on reads for itself what lies up to there.
+        until = project.looked = max(
+            project.looked, min(self._hub.position(project.project_id), project.position + LOOK_POSITIONS)
+        )
+        run_ids = project.run_ids()
+        if run_ids != []:
+            params = {"project_id": project.project_id, "after": project.position, "until": until, "run_ids": run_ids}
+            limits = {"limit": LOOK_POSITIONS, "bytes": LOOK_BYTES}
+            rows = await self._read(SQL["events_of_runs"], {**params, **limits})
+            if sum(len(row[6]) for row in rows) >= LOOK_BYTES:
+                until = rows[-1][2]
+            for version in await project.fold.versions(rows, project.is_wanted):
+                project.deliver(version)
+        project.position = until
+
+
+class _Project:
+    """A ledger that is followed: how far, and for whom."""
+
+    def __init__(self, project_id: str, fold: Fold) -> None:
+        self.project_id = project_id
+        self.fold = fold
+        self.position = 0
+        """Up to here, everything was put before whom it concerns."""
+        self.looked = 0
+        """Up to here, it is or was looked, for those who had joined by then."""
+        self.subscribed = 0
+        self.begun = asyncio.Event()
+        self.task: asyncio.Task[None]
+        self._index: dict[IndexKey, dict[Subscription, None]] = {}
+        self._by_run = 0
+
+    def join(self, subscription: "Subscription") -> None:
+        for key in subscription.selection.index_keys:
+            self._index.setdefault(key, {})[subscription] = None
+
+    def leave(self, subscription: "Subscription") -> None:
+        for key in subscription.selection.index_keys:
+            members = self._index.get(key)
+            if members is not None:
+                members.pop(subscription, None)
+                if not members:
+                    del self._index[key]
+
+    def run_ids(self) -> list[str] | None:
+        """Return the runs that are subscribed to, None for all of them."""
+        kinds = self._index.keys()
+        return [name for _, name in kinds] if all(kind == "run" for kind, _ in kinds) else None
+
+    def is_wanted(self, run: Run) -> bool:
+        return any(
+            subscription.selection.has(run) for key in index_keys_of(run) for subscription in self._index.get(key, ())
+        )
+
+    def deliver(self, version: Version) -> None:
+        for key in index_keys_of(version.run):
+            # A subscription that falls behind leaves.
+            for subscription in tuple(self._index.get(key, ())):
+                if subscription.selection.has(version.run):
+                    subscription.take_in(version)
+
+
+class Subscription:
+    """What one reader has selected, and what waits for it. To be read by one reader."""
+
+    def __init__(
+        self,
+        read: Read,
+        project: _Project,
+        selection: Selection,
+        coalesce: bool,
+        after: int | None,
+        listing: Listing | None,
+    ) -> None:
+        self.selection = selection
+        self.wake: Callable[[], None] | None = None
+        """Called when something has come to be read; once for all that comes until it is read."""
+        self.last: Run | None = None
+        """The run of the last version that was read."""
+        self._read = read
+        self._project = project
+        self._coalesce = coalesce
+        self._after = after
+        self._listing = listing
+        self._fold: Fold | None = None
+        self._bound: int | None = None
+        """Up to here it reads for itself what it has missed; what lies beyond is put before it already."""
+        self._is_live = False
+        self._waiting: dict[object, Version] = {}
+        self._waiting_bytes = 0
+
+    @property
+    def reached(self) -> int:
+        """Up to this position, everything was read, unless something is waiting."""
+        if self._is_live and not self._waiting:
+            return max(self._after or 0, self._project.position)
+        return self._after or 0
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to read, or to look for."""
+        return not self._is_live or bool(self._waiting)
+
+    async def read(self) -> Sequence[Version]:
+        """Return what comes next; nothing if there is nothing yet, or the search goes on (`has_news`).
+
+        Raises:
+            Unavailable: the database is away; what was not returned is returned another time.
+        """
+        versions = self._taken() if self._is_live else await self._caught_up()
+        if versions:
+            self.last = versions[-1].run
+        return versions
+
+    def leave(self) -> None:
+        """Hear of nothing any more, and forget what waits."""
+        self._bound = None
+        self._is_live = False
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._project.leave(self)
+
+    def take_in(self, version: Version) -> None:
+        """Keep a version until it is read; too many, and it is left to the database to keep them."""
+        if version.position <= max(self._after or 0, self._bound or 0):
+            return
+        if self._is_live and not self._waiting:
+            # Whatever was put before this reader up to here, it has read.
+            self._after = max(self._after or 0, self._project.position)
+        key: object = version.run.run_id if self._coalesce else version.position
+        replaced = self._waiting.pop(key, None)
+        if replaced is not None:
+            self._waiting_bytes -= replaced.size
+        if len(self._waiting) >= WAITING_VERSIONS or self._waiting_bytes >= WAITING_BYTES:
+            self.leave()
+        else:
+            self._waiting[key] = version
+            self._waiting_bytes += version.size
+        if self.wake is not None:
+            self.wake()
+
+    def _taken(self) -> Sequence[Version]:
+        after = self._after or 0
+        versions = [version for version in self._waiting.values() if version.position > after]
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._after = max(after, self._project.position)
+        return versions
+
+    async def _caught_up(self) -> Sequence[Version]:
+        """Return the next page of what was missed. Whoever is near the end is told from there on while it reads."""
+        if self._listing is not None:
+            page = await self._listing.next()
+            if page is None:
+                self._listing = None
+                return ()
+            return page.versions
+        looked = self._project.looked
+        if self._bound is None and looked - (looked if self._after is None else self._after) <= STRIDE:
+            self._bound = looked
+            self._project.join(self)
+        page = await self._page(looked if self._bound is None else self._bound)
+        self._after = max(self._after or 0, page.reached)
+        if self._bound is not None and self._after >= self._bound:
+            self._fold = self._bound = None
+            self._is_live = True
+        return page.versions
+
+    async def _page(self, until: int) -> Page:
+        project_id = self._project.project_id
+        if self._after is None:  # the present state of one run
+            page = await latest_versions(self._read, project_id, self.selection, 0, until)
+            return Page(page.versions, page.reached)
+        if self._after >= until:
+            return Page((), until)
+        if self._coalesce:
+            return await latest_versions(self._read, project_id, self.selection, self._after, until)
+        if self._fold is None:
+            self._fold = Fold(self._read, project_id)
+        return await every_version(self._read, project_id, self._fold, self.selection, self._after, until)
