@@ -99,6 +99,15 @@ class Settings(BaseSettings):
     stream_keepalive_secs: Annotated[
         float, Field(gt=0, le=15, description="How long a stream may be silent before a comment is sent.")
     ] = 10
+    realtime_hold_secs: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=25,
+            description="How long a poll of Trigger.dev's realtime is held while nothing happens. Proxies in between "
+            "must wait for longer.",
+        ),
+    ] = 20
     chunk_retention_hours: Annotated[
         float, Field(gt=0, le=10 * 366 * 24, description="How long chunks that workers have streamed are kept.")
     ] = 30 * 24

@@ -171,7 +171,7 @@ _NUMBERS = itertools.count(1)
 def servers(postgres: TestServer, template_database: str) -> Iterator[tuple[ServerProcess, ServerProcess]]:
     """Two processes that serve the same ledgers. They say that they live four times a second."""
     dsn = postgres.create_database(template=template_database)
-    settings = {"RUNCORD_STREAM_KEEPALIVE_SECS": "0.25"}
+    settings = {"RUNCORD_STREAM_KEEPALIVE_SECS": "0.25", "RUNCORD_REALTIME_HOLD_SECS": "1"}
     with ServerProcess(dsn, settings) as one, ServerProcess(dsn, settings) as two:
         yield one, two
     postgres.drop_database(dsn)

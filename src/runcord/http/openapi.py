@@ -46,6 +46,7 @@ TAGS = {
     "events": "The events of the ledger, and the ones that runs wait for.",
     "projections": "Read models: how far they are, rebuilding, comparing, switching.",
     "api-keys": "API keys and what they may do.",
+    "trigger.dev": "The API of Trigger.dev's clients.",
     "system": "The server itself.",
 }
 

@@ -4,6 +4,7 @@ The order matters where paths overlap: `/v1/runs/dlq` has to be met before `/v1/
 `/v1/jobs/{job_id}`, and an event key takes whatever is left of a path.
 """
 
+from runcord.http.compat.trigger.routes import realtime
 from runcord.http.operation import Operation
 from runcord.http.routes import (
     batches,
@@ -60,6 +61,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *history.OPERATIONS,
     *streams.OPERATIONS,
     *subscriptions.OPERATIONS,
+    *realtime.OPERATIONS,
     *system.OPERATIONS,
     *events.OPERATIONS_ON_ONE,
 )

@@ -20,7 +20,15 @@ _RETRY_SECS = 0.5
 """How soon a database that is away is asked again."""
 
 
-class Source(Protocol):
+class Listened(Protocol):
+    """Something that tells when it has news."""
+
+    def listen(self, wake: Callable[[], None] | None) -> None:
+        """Call `wake`, and nobody else, when something has come to be read."""
+        ...
+
+
+class Source(Listened, Protocol):
     """What a stream sends."""
 
     @property
@@ -31,10 +39,6 @@ class Source(Protocol):
     @property
     def is_over(self) -> bool:
         """Whether everything was read, and nothing can come."""
-        ...
-
-    def listen(self, wake: Callable[[], None] | None) -> None:
-        """Call `wake`, and nobody else, when something has come to be read."""
         ...
 
     async def read(self) -> bytes:
@@ -103,7 +107,7 @@ class QuietStream(Response):
                 return
 
 
-async def is_gone(source: Source, receive: Receive, seconds: float) -> bool:
+async def is_gone(source: Listened, receive: Receive, seconds: float) -> bool:
     """Wait until a source has news, for so long at the most; return whether the client went away meanwhile.
 
     A server that is to stop says of all clients that they are gone.

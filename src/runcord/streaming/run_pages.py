@@ -62,6 +62,22 @@ async def latest_versions(
     return Page(_selected(rows, selection), reached)
 
 
+async def at_rest(
+    read: Read, project_id: str, selection: Selection, positions: Sequence[int], size: int
+) -> tuple[list[Version], int]:
+    """Return the selected runs whose last events are at some positions, as they are; and how many positions were taken.
+
+    As many as have `size` bytes together, and at least one; runs that have moved on since are left out.
+    """
+    taken = len(positions)
+    while True:
+        params = {"project_id": project_id, "positions": list(positions[:taken]), "bytes": size}
+        rows = await read(SQL["runs_at_rest"], params)
+        if taken <= 1 or _size(rows, 1, 2, 3) < size:
+            return _selected(rows, selection), taken
+        taken //= 2
+
+
 class Listing:
     """The present state of the selected runs, by the positions of their last events.
 
@@ -111,8 +127,11 @@ class Listing:
 
 def _is_full(rows: Sequence[Row], *sized: int) -> bool:
     """Whether a page was cut short, so that there may be more up to where it was looked."""
-    size = sum(len(row[place] or b"") for row in rows for place in sized)
-    return len(rows) >= PAGE_VERSIONS or size >= PAGE_BYTES
+    return len(rows) >= PAGE_VERSIONS or _size(rows, *sized) >= PAGE_BYTES
+
+
+def _size(rows: Sequence[Row], *sized: int) -> int:
+    return sum(len(row[place] or b"") for row in rows for place in sized)
 
 
 def _selected(rows: Sequence[Any], selection: Selection) -> list[Version]:

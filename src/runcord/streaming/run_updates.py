@@ -137,7 +137,6 @@ class _Project:
         self.begun = asyncio.Event()
         self.task: asyncio.Task[None]
         self._index: dict[IndexKey, dict[Subscription, None]] = {}
-        self._by_run = 0
 
     def join(self, subscription: "Subscription") -> None:
         for key in subscription.selection.index_keys:
@@ -153,8 +152,14 @@ class _Project:
 
     def run_ids(self) -> list[str] | None:
         """Return the runs that are subscribed to, None for all of them."""
-        kinds = self._index.keys()
-        return [name for _, name in kinds] if all(kind == "run" for kind, _ in kinds) else None
+        run_ids: list[str] = []
+        for key in self._index:
+            match key:
+                case ("run", str(run_id)):
+                    run_ids.append(run_id)
+                case _:
+                    return None
+        return run_ids
 
     def is_wanted(self, run: Run) -> bool:
         return any(
@@ -182,8 +187,6 @@ class Subscription:
         listing: Listing | None,
     ) -> None:
         self.selection = selection
-        self.wake: Callable[[], None] | None = None
-        """Called when something has come to be read; once for all that comes until it is read."""
         self.last: Run | None = None
         """The run of the last version that was read."""
         self._read = read
@@ -197,6 +200,7 @@ class Subscription:
         self._is_live = False
         self._waiting: dict[object, Version] = {}
         self._waiting_bytes = 0
+        self._wake: Callable[[], None] | None = None
 
     @property
     def reached(self) -> int:
@@ -209,6 +213,10 @@ class Subscription:
     def has_news(self) -> bool:
         """Whether there is something to read, or to look for."""
         return not self._is_live or bool(self._waiting)
+
+    def listen(self, wake: Callable[[], None] | None) -> None:
+        """Call `wake`, and nobody else, when something has come to be read."""
+        self._wake = wake
 
     async def read(self) -> Sequence[Version]:
         """Return what comes next; nothing if there is nothing yet, or the search goes on (`has_news`).
@@ -245,8 +253,8 @@ class Subscription:
         else:
             self._waiting[key] = version
             self._waiting_bytes += version.size
-        if self.wake is not None:
-            self.wake()
+        if self._wake is not None:
+            self._wake()
 
     def _taken(self) -> Sequence[Version]:
         after = self._after or 0

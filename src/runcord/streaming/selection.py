@@ -11,7 +11,7 @@ from runcord.run.status import Status
 Spelling = tuple[str, str | None]
 """A tag's key, and its value; None for any."""
 
-IndexKey = tuple[str, str]
+IndexKey = tuple[str | None, ...]
 """What runs are sorted by, so that each is held against the few selections that may want it."""
 
 
@@ -60,7 +60,7 @@ class Selection:
         if self.batch_id is not None:
             return (("batch", self.batch_id),)
         if self.tags:
-            return tuple({("tag", key): None for key, _ in self.tags[0].spellings})
+            return tuple({("tag", *spelling): None for spelling in self.tags[0].spellings})
         if self.job_id is not None:
             return (("job", self.job_id),)
         return (ANY,)
@@ -77,7 +77,7 @@ class Selection:
         }
 
 
-ANY: IndexKey = ("any", "")
+ANY: IndexKey = ("any",)
 
 
 def index_keys_of(run: Run) -> Iterable[IndexKey]:
@@ -87,5 +87,6 @@ def index_keys_of(run: Run) -> Iterable[IndexKey]:
     yield "job", run.job_id
     if run.batch_id is not None:
         yield "batch", run.batch_id
-    for key in run.tags or ():
-        yield "tag", key
+    for key, value in (run.tags or {}).items():
+        yield "tag", key, value
+        yield "tag", key, None

@@ -72,6 +72,12 @@ class ServerProcess:
         raise AssertionError(f"the server did not become ready:\n{self.log}")
 
     @property
+    def pid(self) -> int:
+        """The number of the process that was started."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """How the process ended; None while it runs."""
         return None if self._process is None else self._process.poll()

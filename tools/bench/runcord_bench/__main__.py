@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from runcord.errors import RuncordError
-from runcord_bench import appends, feed, latency, lists, past_lists, rebuild, time_travel, whole_life
+from runcord_bench import appends, feed, latency, lists, past_lists, rebuild, subscriptions, time_travel, whole_life
 from runcord_bench.conditions import conditions
 from runcord_bench.database import Databases, open_databases
 from runcord_bench.process import ProcessFailed
@@ -27,6 +27,7 @@ BENCHMARKS: Mapping[str, Callable[[Databases, Effort], Report]] = {
     "past_lists": past_lists.measure,
     "rebuild": rebuild.measure,
     "time_travel": time_travel.measure,
+    "subscriptions": subscriptions.measure,
 }
 
 QUICK = Effort(rounds=1, seconds=1.0, runs=2_000, triggers=60, listed=4_000, limit_secs=75)

@@ -5,7 +5,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,17 +36,20 @@ class Server:
     base_url: str
     api_key: str
     conn: psycopg.Connection[tuple[Any, ...]]
+    pid: int
+    """Of its process."""
 
 
 @contextmanager
-def running_server(dsn: str) -> Iterator[Server]:
-    """Serve from a fresh database, with the settings that `runcord serve` has by itself."""
+def running_server(dsn: str, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Serve from a fresh database, with the settings that `runcord serve` has by itself but for those given."""
     product.prepare(dsn)
     api_key = f"strait_{secrets.token_hex(32)}"
     environment = {
         "DATABASE_URL": dsn,
         "RUNCORD_BOOTSTRAP_PROJECT": PROJECT,
         "RUNCORD_BOOTSTRAP_API_KEY": api_key,
+        **(settings or {}),
     }
     with ExitStack() as stack:
         directory = Path(tempfile.mkdtemp(prefix="runcord-bench-"))
@@ -58,7 +61,7 @@ def running_server(dsn: str) -> Iterator[Server]:
         with Client(base_url, api_key) as client:
             client.jobs.create(JOB)
         conn = stack.enter_context(psycopg.connect(dsn, autocommit=True))
-        yield Server(base_url, api_key, conn)
+        yield Server(base_url, api_key, conn, process.pid)
 
 
 def position(server: Server) -> int:

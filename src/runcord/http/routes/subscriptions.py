@@ -93,7 +93,7 @@ class _Frames:
 
     def listen(self, wake: Callable[[], None] | None) -> None:
         """Call `wake` when something has come to be read."""
-        self._subscription.wake = wake
+        self._subscription.listen(wake)
 
     @property
     def has_news(self) -> bool:
