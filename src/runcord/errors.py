@@ -47,6 +47,18 @@ class Forbidden(RuncordError):
     code = "forbidden"
 
 
+class ScopeMissing(Forbidden):
+    """The scopes of the token do not permit this."""
+
+    code = "scope_missing"
+
+
+class TokenExpired(Unauthenticated):
+    """The token has expired: ask for a new one."""
+
+    code = "token_expired"
+
+
 class NotFound(RuncordError):
     """There is no such thing in this project."""
 
@@ -89,6 +101,12 @@ class Unavailable(RuncordError):
     """The database is not available just now; try again shortly."""
 
     code = "service_unavailable"
+
+
+class TokenSpent(Unprocessable):
+    """The token was for one use, and was used: ask for a new one."""
+
+    code = "token_spent"
 
 
 # --- runs ---------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Identifiers: a prefix that says what it is, and a UUIDv7 that sorts by creation time."""
 
 import secrets
+import string
 import uuid
 
 import uuid_utils
@@ -28,6 +29,11 @@ def new_event_id() -> uuid.UUID:
 def new_api_key() -> str:
     """Return a secret API key: `strait_` and 64 hexadecimal digits (256 random bits)."""
     return f"strait_{secrets.token_hex(32)}"
+
+
+def random_characters(count: int) -> str:
+    """Return so many random characters of `[0-9A-Za-z]`, of nearly six bits each."""
+    return "".join(secrets.choice(string.digits + string.ascii_letters) for _ in range(count))
 
 
 def new_version_id() -> str:

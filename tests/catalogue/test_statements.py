@@ -22,6 +22,7 @@ FINDERS = {
     "forget_expired_chunks": "tidying up in all projects",
     "forget_expired_payloads": "tidying up in all projects",
     "forget_expired_counts": "tidying up in all projects",
+    "forget_expired_tokens": "tidying up in all projects",
     "behind": "the projections of all projects are moved on",
     "unpark_old": "as above",
     "dropping": "tidying up in all projects",
@@ -118,7 +119,14 @@ def test_no_finder_writes_what_commands_write() -> None:
     written = {
         match[1] for block, text in BLOCKS.items() if name_of(block) in FINDERS for match in writes.findall(text)
     }
-    assert written <= {"idempotency_keys", "run_chunks", "recent_payloads", "trigger_counts", "projections"}
+    assert written <= {
+        "idempotency_keys",
+        "run_chunks",
+        "recent_payloads",
+        "trigger_counts",
+        "spent_tokens",
+        "projections",
+    }
 
 
 def test_the_functions_are_bound_to_one_project(dsn: str, tables: set[str]) -> None:

@@ -13,7 +13,8 @@ from runcord.http.operations import OPERATIONS
 from runcord.settings import load_settings
 from runcord.testing.contract import check_answer
 
-WITH_BODY = [operation for operation in OPERATIONS if operation.body is not None]
+WITH_BODY = [operation for operation in OPERATIONS if operation.body is not None and operation.dialect is None]
+OF_DIALECTS = [operation for operation in OPERATIONS if operation.body is not None and operation.dialect is not None]
 
 DEEP = 10_000
 
@@ -75,6 +76,16 @@ def test_a_body_that_is_no_json_object_is_refused_by_every_operation(standing, o
     for body in (*MALFORMED.values(), *NO_OBJECT.values()):
         assert_refused(send(api, operation, body))
     assert position(standing.dsn) == before
+
+
+@named(OF_DIALECTS)
+def test_a_body_that_is_no_json_object_is_refused_in_the_way_of_the_dialect(api, dsn, operation: Operation):
+    before = position(dsn)
+    for body in (*MALFORMED.values(), *NO_OBJECT.values()):
+        answer = send(api, operation, body)
+        assert answer.status_code == 400, answer.text
+        assert len(answer.json()["error"]) > 10 and "status" not in answer.json()
+    assert position(dsn) == before
 
 
 @named(WITH_BODY)

@@ -54,6 +54,8 @@ BODIES: Mapping[str, Any] = {
     "set_state": {"key": "k", "value": 1},
     "stream_chunk": {"chunk": "c"},
     "skip_event": {"position": 1, "reason": "r"},
+    "create_public_token": {"scopes": ["read:runs"]},
+    "mint_public_token": {"scopes": ["read:runs"]},
 }
 
 
@@ -148,6 +150,7 @@ def tables(dsn: str) -> Any:
                 "select * from batches order by 1, 2",
                 "select * from api_keys order by 1, 2",
                 "select * from api_key_hashes order by 1, 2",
+                "select * from spent_tokens order by 1, 2",
                 "select * from projection_skips order by 1, 2",
                 # First generations begin by themselves, and positions move.
                 "select project_id, name, generation, status from projections where generation > 1 order by 1, 2, 3",
@@ -251,7 +254,7 @@ def test_the_owner_is_let_in_with_the_same_request(api, things, operation: Opera
 
 
 def test_a_revoked_key_opens_nothing(new_api, api, dsn, monkeypatch):
-    monkeypatch.setattr("runcord.http.credentials.CACHE_SECS", 0)
+    monkeypatch.setattr("runcord.http.remembered.CACHE_SECS", 0)
     other = new_api()
     key_id = other.get("/v1/whoami").json()["key_id"]
     api.delete(f"/v1/api-keys/{key_id}")

@@ -9,8 +9,9 @@ import pytest
 from tests.http.conftest import PROJECT, Api, NewApi
 
 from runcord.errors import ConfigurationError
-from runcord.handling.job_secrets import Sealer, job_secret
-from runcord.http.run_tokens import token_secret
+from runcord.handling.job_secrets import job_secret
+from runcord.handling.sealing import Sealer
+from runcord.http.installation import installation_secret
 from runcord.settings import load_settings
 
 HOOK, SIGNING = "hook-secret-ß", "signing-secret"
@@ -21,7 +22,7 @@ def secret_of(dsn: str, job: Mapping[str, Any], name: str) -> str | None:
 
     async def read() -> str | None:
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
-            sealer = Sealer(await token_secret(conn, load_settings()))
+            sealer = Sealer(await installation_secret(conn, load_settings()))
 
             async def rows(statement: bytes, params: Mapping[str, Any]) -> list[Any]:
                 return await (await conn.execute(statement, params)).fetchall()

@@ -14,9 +14,11 @@ from tests.http.conftest import PROJECT, Api
 from runcord.clock import monotonic, utc_now
 from runcord.errors import KeyNotActive, Unauthenticated
 from runcord.handling.keys import RotateKey, Rotation
-from runcord.http import credentials
-from runcord.http.credentials import CACHE_SECS, Credentials, create_project, new_key
+from runcord.handling.sealing import Sealer
+from runcord.http import credentials, remembered
+from runcord.http.credentials import Credentials, create_project, new_key
 from runcord.http.key_administration import NewKey, create_key, revoke_key, rotate_key
+from runcord.http.remembered import CACHE_SECS
 from runcord.ledger.database import service_pool
 from runcord.testing.postgres import as_superuser
 from runcord.testing.project import CONTEXT, Project, in_project, open_committer
@@ -58,7 +60,8 @@ def test_a_cached_key_does_not_outlive_its_end(dsn: str, key: NewKey, monkeypatc
     assert rotation.old.grace_ends_at is not None
     set_ledger_time(dsn, rotation.old.grace_ends_at - timedelta(seconds=0.5))
     clock = [1000.0]
-    monkeypatch.setattr(credentials, "monotonic", lambda: clock[0])
+    for module in (credentials, remembered):
+        monkeypatch.setattr(module, "monotonic", lambda: clock[0])
 
     async def test() -> None:
         async with service_pool(dsn, 1) as pool:
@@ -79,7 +82,8 @@ def test_what_others_do_to_a_key_is_felt_when_the_cache_is_stale(
     dsn: str, key: NewKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1000.0]
-    monkeypatch.setattr(credentials, "monotonic", lambda: clock[0])
+    for module in (credentials, remembered):
+        monkeypatch.setattr(module, "monotonic", lambda: clock[0])
 
     async def test() -> None:
         async with service_pool(dsn, 1) as pool:
@@ -108,11 +112,14 @@ def test_requests_that_come_at_once_ask_the_database_once(dsn: str, key: NewKey)
 @in_project
 async def test_of_two_rotations_at_once_one_wins(project: Project) -> None:
     key = create_key(project.dsn, project.project_id, "test")
+    sealer = Sealer(b"installation")
     other = open_committer(project.dsn)
     try:
         outcomes = await asyncio.gather(
             *(
-                committer.execute(project.project_id, RotateKey(CONTEXT, key.key_id, new_key()[1], 10))
+                committer.execute(
+                    project.project_id, RotateKey(CONTEXT, key.key_id, new_key(project.project_id, sealer)[1], 10)
+                )
                 for committer in (project.committer, other)
                 for _ in range(3)
             ),

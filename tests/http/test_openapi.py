@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from runcord.http.app import Resource
 from runcord.http.models.page import PageQuery
-from runcord.http.openapi import TAGS, describe, document, path_of
+from runcord.http.openapi import TAGS, describe, document, path_of, problem_of
 from runcord.http.operation import Operation
 from runcord.http.operations import OPERATIONS
 from runcord.testing.contract import check_answer
@@ -58,8 +58,9 @@ def test_every_operation_describes_its_answer_and_its_errors(operation: Operatio
     assert ("content" in responses[str(operation.status)]) == (operation.answer is not None)
     expected = {"500", "503"} | ({"401", "403"} if operation.access != "public" else set())
     assert expected <= responses.keys()
+    problem = problem_of(operation).__name__
     assert all(
-        response["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+        response["content"]["application/json"]["schema"] == {"$ref": f"#/components/schemas/{problem}"}
         for status, response in responses.items()
         if int(status) >= 400 and int(status) not in operation.other_answers
     )
@@ -70,6 +71,7 @@ def test_every_operation_but_public_ones_wants_a_credential(operation: Operation
     security = document()["paths"][path_of(operation)][operation.method.lower()]["security"]
     assert bool(security) == (operation.access != "public")
     assert ({"runToken": []} in security) == (operation.access == "run")
+    assert ({"publicToken": []} in security) == (operation.tokens is not None)
 
 
 def test_a_new_operation_changes_the_document():

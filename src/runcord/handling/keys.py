@@ -1,9 +1,14 @@
-"""Handlers of commands to API keys. Events say who may do what; the hashes by which keys are found are rows alone."""
+"""Handlers of commands to API keys.
 
-from dataclasses import dataclass, field
+Events say who may do what; the hashes by which keys are found, and the keys that clients sign with, sealed, are rows
+alone.
+"""
+
+from dataclasses import dataclass, field, replace
 
 from runcord.key import commands as c
 from runcord.key.decide import decide
+from runcord.key.form import Environment, Form
 from runcord.key.state import ApiKey
 from runcord.ledger.transaction import Context, Plan, Transaction
 from runcord.sql import load
@@ -18,6 +23,15 @@ class Secret:
     key_id: str
     prefix: str
     hash: bytes = field(repr=False)
+    sealed: bytes | None = field(default=None, repr=False)
+    """The key itself, if clients sign public tokens with it."""
+    form: Form | None = None
+    environment: Environment | None = None
+
+
+def seal_name(key_id: str) -> str:
+    """Return the name under which a key is sealed."""
+    return f"API key {key_id}"
 
 
 @dataclass(frozen=True)
@@ -95,12 +109,14 @@ class RevokeKey:
         """Decide and record. Raises NotFound."""
         key = _key(tx, self.key_id)
         events = decide(c.RevokeKey(), key, tx.at)
+        tx.write(SQL["forget_sealed_key"], {"key_id": self.key_id})
         return tx.record(self.key_id, *events)
 
 
 def _make(tx: Transaction, secret: Secret, command: c.CreateKey) -> ApiKey:
+    command = replace(command, form=secret.form, environment=secret.environment)
     key: ApiKey = tx.create(secret.key_id, *decide(command, None, tx.at))
-    tx.write(SQL["keep_key_hash"], {"key_id": secret.key_id, "key_hash": secret.hash})
+    tx.write(SQL["keep_key_hash"], {"key_id": secret.key_id, "key_hash": secret.hash, "sealed": secret.sealed})
     return key
 
 

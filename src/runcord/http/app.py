@@ -13,7 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from runcord.errors import InternalError, NotFound, RuncordError
 from runcord.http.backend import open_backend
-from runcord.http.endpoint import endpoint, refuse, request_id_of
+from runcord.http.cors import HEADERS as CORS_HEADERS
+from runcord.http.cors import preflight_headers
+from runcord.http.endpoint import SECURITY_HEADERS, endpoint, refuse, request_id_of
 from runcord.http.openapi import document
 from runcord.http.operation import Operation
 from runcord.http.operations import OPERATIONS
@@ -71,7 +73,10 @@ class Resource:
 
     def __init__(self, operations: Sequence[Operation]) -> None:
         self.by_method = {operation.method: request_response(endpoint(operation)) for operation in operations}
-        self._allowed = sorted(self.by_method.keys() | ({"HEAD"} if "GET" in self.by_method else set()))
+        self._is_for_browsers = any(operation.is_for_browsers for operation in operations)
+        self._dialect = next((operation.dialect for operation in operations if operation.dialect is not None), None)
+        more = [*(["HEAD"] if "GET" in self.by_method else []), *(["OPTIONS"] if self._is_for_browsers else [])]
+        self._allowed = sorted({*self.by_method, *more})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -80,10 +85,16 @@ class Resource:
         await serve(scope, receive, send)
 
     async def _refuse(self, request: Request) -> Response:
+        """Answer what is no operation: a browser's question, or a method that is not there."""
+        if request.method == "OPTIONS" and self._is_for_browsers:
+            asked = request.headers.get("access-control-request-headers", "")
+            return Response(None, 204, {**SECURITY_HEADERS, **preflight_headers(self._allowed, asked)})
         allowed = ", ".join(self._allowed)
         refusal = MethodNotAllowed(f"{request.url.path} does not take {request.method}, only {allowed}")
-        response = refuse(refusal, request_id_of(request), 405)
+        response = refuse(refusal, request_id_of(request), 405, self._dialect)
         response.headers["Allow"] = allowed
+        if self._is_for_browsers:
+            response.headers.update(CORS_HEADERS)
         return response
 
 

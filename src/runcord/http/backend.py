@@ -18,10 +18,14 @@ from runcord.dispatch.delivery import Carrier
 from runcord.dispatch.dispatcher import Dispatcher
 from runcord.dispatch.exchange import Line
 from runcord.errors import Unavailable
-from runcord.handling.job_secrets import Sealer, job_secret
+from runcord.handling.job_secrets import job_secret
+from runcord.handling.sealing import Sealer
 from runcord.http.credentials import Credentials
+from runcord.http.installation import installation_secret
 from runcord.http.job_refs import JobRefs
-from runcord.http.run_tokens import RunTokens, token_secret
+from runcord.http.public_tokens import PublicTokens
+from runcord.http.run_tokens import RunTokens
+from runcord.http.signing_keys import SigningKeys
 from runcord.http.stream_slots import StreamSlots
 from runcord.ledger.committer import Committer
 from runcord.ledger.database import reader_pool, service_pool
@@ -75,6 +79,7 @@ class Backend:
     service: Pool
     credentials: Credentials
     run_tokens: RunTokens
+    public_tokens: PublicTokens
     sealer: Sealer
     guard: AddressGuard
 
@@ -148,7 +153,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
         committer.start()
         stack.push_async_callback(asyncio.to_thread, committer.close)
         async with service.connection() as conn:
-            secret = await token_secret(conn, settings)
+            secret = await installation_secret(conn, settings)
         desk = ClaimDesk(committer, hub, service)
         stack.push_async_callback(desk.close)
         follower = Follower(hub, Feeds(partial(load_events, stream_read)), stream_read)
@@ -210,6 +215,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
             service=service,
             credentials=Credentials(service),
             run_tokens=run_tokens,
+            public_tokens=PublicTokens(secret, SigningKeys(touch, sealer)),
             sealer=sealer,
             guard=guard,
         )

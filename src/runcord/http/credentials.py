@@ -1,11 +1,11 @@
 """API keys: who speaks, for which project, and what they may do.
 
-Keys are kept as SHA-256 hashes (they are 256 random bits, so no slow hash is needed). What a key may do is cached for
-`CACHE_SECS`: whatever ends a key, in whichever process, is felt in every process by then. A key's expiry and the end
-of its grace are known beforehand and cut the time short.
+Keys are kept as SHA-256 hashes (they are 142 random bits or more, so no slow hash is needed); those that clients sign
+public tokens with are kept sealed besides. What a key may do is remembered for a second: whatever ends a key, in
+whichever process, is felt in every process by then. A key's expiry and the end of its grace are known beforehand and
+cut the time short.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from runcord.clock import monotonic
 from runcord.errors import Forbidden, Invalid, Unauthenticated, Unavailable
-from runcord.handling.keys import Secret
-from runcord.ids import new_api_key, new_id
+from runcord.handling.keys import Secret, seal_name
+from runcord.handling.sealing import Sealer
+from runcord.http.remembered import Remembered
+from runcord.ids import new_api_key, new_id, random_characters
+from runcord.key.form import Environment, Form, beginning_of, characters_of, form_of, is_signed_with
 from runcord.key.state import ALL, ApiKey
 from runcord.ledger.transaction import Row
 from runcord.sql import load
 from runcord_projections.key_view.projection import CODEC
 
 SQL = load("runcord.sql", "queries/access.sql")
-
-CACHE_SECS = 1.0
-_CACHED = 10_000
 
 ALL_SCOPES = (
     "runs:read",
@@ -55,6 +55,7 @@ class Key:
     scopes: frozenset[str]
     expires_at: datetime | None
     """From when on it opens nothing: its expiry, or the end of its grace after a rotation."""
+    form: Form | None = None
 
     @property
     def actor(self) -> str:
@@ -69,14 +70,10 @@ class Key:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the database said of a hash; times are of the monotonic clock."""
+    """What the database said of a hash; the end is of the monotonic clock."""
 
     key: Key | None
-    asked_at: float
     ends_at: float
-
-    def is_fresh(self, now: float) -> bool:
-        return now < self.asked_at + CACHE_SECS
 
 
 _NEVER = float("inf")
@@ -87,8 +84,7 @@ class Credentials:
 
     def __init__(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]]) -> None:
         self._pool = pool
-        self._cache: dict[bytes, _Found] = {}
-        self._asking: dict[bytes, asyncio.Task[_Found]] = {}
+        self._found = Remembered(self._ask)
 
     async def find(self, secret: str) -> Key:
         """Return the key.
@@ -97,37 +93,14 @@ class Credentials:
             Unauthenticated: there is none, or it was revoked, has expired, or its grace after a rotation is over.
             Unavailable: the database could not be asked.
         """
-        key_hash = hash_key(secret)
-        found = self._cache.get(key_hash)
-        if found is None or not found.is_fresh(monotonic()):
-            found = await self._ask_once(key_hash)
+        found = await self._found.get(hash_key(secret))
         if found.key is None or found.ends_at <= monotonic():
             raise Unauthenticated("the API key is unknown, revoked or expired: send `Authorization: Bearer <key>`")
         return found.key
 
     def forget(self, key_id: str) -> None:
-        """Ask anew when the key is used next: this process need not wait to feel what it has itself done."""
-        self._cache = {
-            key_hash: found
-            for key_hash, found in self._cache.items()
-            if found.key is None or found.key.key_id != key_id
-        }
-
-    async def _ask_once(self, key_hash: bytes) -> _Found:
-        """Ask the database, once for all the requests that want to know just now."""
-        asking = self._asking.get(key_hash)
-        if asking is None:
-            asking = self._asking[key_hash] = asyncio.create_task(self._ask(key_hash))
-            asking.add_done_callback(lambda task: self._asked(key_hash, task))
-        return await asyncio.shield(asking)
-
-    def _asked(self, key_hash: bytes, task: "asyncio.Task[_Found]") -> None:
-        del self._asking[key_hash]
-        if task.cancelled() or task.exception() is not None:  # those who wait are told
-            return
-        if len(self._cache) >= _CACHED:
-            self._cache.clear()
-        self._cache[key_hash] = task.result()
+        """Ask anew when the key is used next."""
+        self._found.forget(lambda _, found: found.key is not None and found.key.key_id == key_id)
 
     async def _ask(self, key_hash: bytes) -> _Found:
         asked_at = monotonic()
@@ -137,10 +110,19 @@ class Credentials:
         except (psycopg.OperationalError, PoolTimeout, TooManyRequests) as error:
             raise Unavailable from error
         if not rows:
-            return _Found(None, asked_at, _NEVER)
+            return _Found(None, _NEVER)
         project_id, key, now = row_of_hash(rows[0])
-        ends_at = _NEVER if key.ends_at is None else asked_at + (key.ends_at - now).total_seconds()
-        return _Found(Key(project_id, key.key_id, frozenset(key.scopes), key.ends_at), asked_at, ends_at)
+        return _Found(key_of(project_id, key), end_of(key, now, asked_at))
+
+
+def key_of(project_id: str, key: ApiKey) -> Key:
+    """Return what calls need to know of a key."""
+    return Key(project_id, key.key_id, frozenset(key.scopes), key.ends_at, key.form)
+
+
+def end_of(key: ApiKey, ledger_now: datetime, asked_at: float) -> float:
+    """Return when a key ends by the monotonic clock, which showed `asked_at` at the ledgers' time `ledger_now`."""
+    return _NEVER if key.ends_at is None else asked_at + (key.ends_at - ledger_now).total_seconds()
 
 
 def row_of_hash(row: Row) -> tuple[str, ApiKey, datetime]:
@@ -154,10 +136,22 @@ def hash_key(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-def new_key(given: str | None = None) -> tuple[str, Secret]:
-    """Return a key, random unless it is given, and what it will be known by."""
+def new_key(
+    project_id: str,
+    sealer: Sealer,
+    *,
+    form: Form | None = None,
+    environment: Environment | None = None,
+    given: str | None = None,
+) -> tuple[str, Secret]:
+    """Return a key, random and of that form unless it is given, and what it will be known by."""
+    if given is None and form is not None:
+        given = beginning_of(form, environment or "prod") + random_characters(characters_of(form))
     key = given or new_api_key()
-    return key, Secret(new_id("key"), key[:12], hash_key(key))
+    form, environment = form_of(key)
+    key_id = new_id("key")
+    sealed = sealer.seal(project_id, seal_name(key_id), key) if is_signed_with(form) else None
+    return key, Secret(key_id, key[:12], hash_key(key), sealed, form, environment)
 
 
 def create_project(conn: psycopg.Connection[Any], project_id: str, name: str) -> None:

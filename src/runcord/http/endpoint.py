@@ -21,12 +21,13 @@ from runcord.errors import (
 )
 from runcord.http.backend import Backend
 from runcord.http.body import parse_json, read_body, validate
-from runcord.http.credentials import Key
+from runcord.http.callers import authenticate, authorize
+from runcord.http.cors import HEADERS as CORS_HEADERS
+from runcord.http.dialect import Dialect
 from runcord.http.freshness import MIN_POSITION, position_of_answer
 from runcord.http.operation import Answer, Call, Operation, named_attempt
 from runcord.http.problems import problem, problem_headers, status_of
 from runcord.http.quiet_stream import QuietStream
-from runcord.http.run_tokens import RunToken
 from runcord.http.sse import EventStream
 from runcord.ids import new_id
 
@@ -48,23 +49,26 @@ def endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
     """Return the ASGI endpoint of an operation."""
 
     async def respond(request: Request) -> Response:
-        request_id = request_id_of(request)
+        response = await answer(request, request_id_of(request))
+        if operation.is_for_browsers:
+            response.headers.update(CORS_HEADERS)
+        return response
+
+    async def answer(request: Request, request_id: str) -> Response:
         try:
             call = await _prepare(operation, request, request_id)
             position = None
             if operation.is_read:
                 position = await position_of_answer(call.backend, call.project_id, request)
-            answer = await operation.handle(call)
-            if answer.position is None and position is not None:
-                answer = replace(answer, position=position)
-            return stream(answer, operation, call) or render(answer, request_id)
+            given = await operation.handle(call)
+            if given.position is None and position is not None:
+                given = replace(given, position=position)
+            return stream(given, operation, call) or render(given, request_id)
         except RuncordError as error:
-            refused = isinstance(error, IllegalTransition)
-            status = operation.status_of_refusal(error.status) if refused else status_of(error)
-            return refuse(error, request_id, status)
+            return refuse(error, request_id, _status_of(operation, error), operation.dialect)
         except Exception:
             log.exception("request_failed", operation=operation.operation_id, request_id=request_id)
-            return refuse(InternalError(), request_id, 500)
+            return refuse(InternalError(), request_id, 500, operation.dialect)
 
     return respond
 
@@ -92,7 +96,7 @@ def stream(answer: Answer, operation: Operation, call: Call) -> Response | None:
 
     async def is_permitted() -> bool:
         try:
-            await _authenticate(operation, call.request, call.backend)
+            await authenticate(operation, call.request, call.backend)
         except (Unauthenticated, Forbidden):
             return False
         except Unavailable:
@@ -108,10 +112,11 @@ def stream(answer: Answer, operation: Operation, call: Call) -> Response | None:
     return None
 
 
-def refuse(error: RuncordError, request_id: str, status: int) -> Response:
-    """Return the response for an error."""
-    headers = {**SECURITY_HEADERS, "X-Request-ID": request_id, **problem_headers(status, error)}
-    return Response(dump(problem(error, request_id, status)), status, headers, _JSON)
+def refuse(error: RuncordError, request_id: str, status: int, dialect: Dialect | None = None) -> Response:
+    """Return the response for an error, as a dialect has it."""
+    own = problem_headers(status, error) if dialect is None else dialect.headers(error, status)
+    body = problem(error, request_id, status) if dialect is None else dialect.body(error, status, request_id)
+    return Response(dump(body), status, {**SECURITY_HEADERS, "X-Request-ID": request_id, **own}, _JSON)
 
 
 def dump(body: Any) -> bytes:
@@ -119,10 +124,16 @@ def dump(body: Any) -> bytes:
     return orjson.dumps(body, option=orjson.OPT_UTC_Z)
 
 
+def _status_of(operation: Operation, error: RuncordError) -> int:
+    if isinstance(error, IllegalTransition):
+        return operation.status_of_refusal(error.status)
+    return status_of(error) if operation.dialect is None else operation.dialect.status_of(error)
+
+
 async def _prepare(operation: Operation, request: Request, request_id: str) -> Call:
     backend: Backend = request.app.state.backend
     _refuse_nul_in_path(request)
-    key, token = await _authenticate(operation, request, backend)
+    key, token, public = await authenticate(operation, request, backend)
     if operation.access == "run":
         named_attempt(request)  # refused also where nothing asks for it
     body = query = None
@@ -133,27 +144,9 @@ async def _prepare(operation: Operation, request: Request, request_id: str) -> C
         limit = settings.max_body_bytes * operation.body_limit_factor
         value = parse_json(await read_body(request, limit, settings.request_timeout_secs))
         body = validate(operation.body, value, "the body")
-    return Call(request, backend, request_id, key, token, body, query)
-
-
-async def _authenticate(operation: Operation, request: Request, backend: Backend) -> tuple[Key | None, RunToken | None]:
-    if operation.access == "public":
-        return None, None
-    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not secret.strip():
-        raise Unauthenticated
-    secret = secret.strip()
-    if secret.startswith("eyJ"):  # the beginning of every JWT
-        if operation.access != "run":
-            raise Forbidden("a run token speaks for its run under /sdk/v1 only: use an API key here")
-        token = backend.run_tokens.read(secret)
-        if token.run_id != request.path_params.get("run_id"):
-            raise Forbidden("this run token belongs to another run")
-        return None, token
-    key = await backend.credentials.find(secret)
-    if operation.scope is not None:
-        key.require(operation.scope, *operation.other_scopes)
-    return key, None
+    call = Call(request, backend, request_id, key, token, public, body, query)
+    await authorize(operation, call)
+    return call
 
 
 def _query_values(operation: Operation, request: Request) -> dict[str, Any]:

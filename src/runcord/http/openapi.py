@@ -113,12 +113,23 @@ def describe(operations: Sequence[Operation]) -> Mapping[str, Any]:
                     bearerFormat="JWT",
                     description="The token of a run, which its trigger and its claim come with.",
                 ),
+                "publicToken": SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    bearerFormat="JWT",
+                    description="A public token, good for what its scopes say; or a public API key (`pk_…`).",
+                ),
             }
         ),
     )
     members = described.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
     members["components"]["schemas"] = schemas.definitions
     return members
+
+
+def problem_of(operation: Operation) -> Any:
+    """Return the model of the bodies of its errors."""
+    return Problem if operation.dialect is None else operation.dialect.problem
 
 
 def path_of(operation: Operation) -> str:
@@ -154,7 +165,8 @@ class _Schemas:
 
 def _types(operation: Operation) -> list[tuple[Any, JsonSchemaMode]]:
     given: tuple[Any, ...] = (operation.body, operation.query)
-    answered: tuple[Any, ...] = (operation.answer, operation.stream, *operation.other_answers.values(), Problem)
+    problem = problem_of(operation)
+    answered: tuple[Any, ...] = (operation.answer, operation.stream, *operation.other_answers.values(), problem)
     sides: tuple[tuple[JsonSchemaMode, tuple[Any, ...]], ...] = (("validation", given), ("serialization", answered))
     return [(kind, side) for side, kinds in sides for kind in kinds if kind is not None]
 
@@ -176,6 +188,8 @@ def _describe(operation: Operation, schemas: _Schemas) -> Described:
     if operation.scope is not None:
         scopes = " or ".join(f"`{scope}`" for scope in (operation.scope, *operation.other_scopes))
         text += f"\n\nScope: {scopes}."
+    if operation.tokens is not None:
+        text += f"\n\nPublic tokens may call this, with a scope to {operation.tokens.action} what it is about."
     body = None
     if operation.body is not None:
         schema = schemas.of(operation.body, "validation")
@@ -208,7 +222,7 @@ def _security(operation: Operation) -> list[dict[str, list[str]]]:
         case "public":
             return []
         case "key":
-            return [{"apiKey": []}]
+            return [{"apiKey": []}] if operation.tokens is None else [{"apiKey": []}, {"publicToken": []}]
         case "run":
             return [{"apiKey": []}, {"runToken": []}]
 
@@ -284,11 +298,11 @@ def statuses_of_errors(operation: Operation) -> list[int]:
     ):
         found.add(404)
     if operation.method != "GET" and operation.access != "public":
-        found |= {400, 404, 409, 422}
+        found |= {400, 404, operation.status_of_conflict, 422}
         refusal = operation.refusal_status
-        found |= set(refusal.values()) if isinstance(refusal, Mapping) else {refusal or 409}
+        found |= set(refusal.values()) if isinstance(refusal, Mapping) else {operation.status_of_refusal(None)}
     if operation.is_read:
-        found |= {400, 409}  # `min_position`
+        found |= {400, operation.status_of_conflict}  # `min_position`
     if operation.body is not None:
         found.add(413)
     if operation.is_stream or operation.may_limit:
@@ -315,7 +329,7 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Response | 
             headers=_headers(is_read=operation.is_read, is_list=is_list and status == operation.status),
             content=content or None,
         )
-    problem = {"application/json": MediaType(schema=schemas.of(Problem, "serialization"))}
+    problem = {"application/json": MediaType(schema=schemas.of(problem_of(operation), "serialization"))}
     for status in statuses_of_errors(operation):
         if status not in answers:
             headers = _headers(is_limit=status == 429)

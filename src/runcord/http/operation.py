@@ -1,6 +1,6 @@
 """Operations: each route declared once, for the router, the validation and the OpenAPI document alike."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import UnionType
@@ -14,9 +14,12 @@ from runcord.errors import Invalid, NotFound
 from runcord.http.backend import Backend
 from runcord.http.credentials import Key
 from runcord.http.quiet_stream import OpenSource
+from runcord.http.dialect import Dialect
+from runcord.http.public_tokens import PublicToken
 from runcord.http.run_tokens import RunToken
 from runcord.http.sse import MEDIA_TYPE, Blocks
 from runcord.key.state import ALL
+from runcord.key.token_scopes import Action, Resource
 from runcord.ledger.transaction import Context
 from runcord.run.commands import Claim
 
@@ -92,6 +95,8 @@ class Call:
     request_id: str
     key: Key | None = None
     token: RunToken | None = None
+    public: PublicToken | None = None
+    """A public token, or what a public API key is worth."""
     given_body: BaseModel | None = None
     given_query: BaseModel | None = None
     received: float = field(default_factory=monotonic)
@@ -100,9 +105,17 @@ class Call:
     @property
     def project_id(self) -> str:
         """The project that the credential belongs to; there is no other way to name one."""
-        if self.token is not None:
-            return self.token.project_id
-        return cast(Key, self.key).project_id
+        return self.token.project_id if self.token is not None else self.signer.project_id
+
+    @property
+    def signer(self) -> Key:
+        """The API key that the caller has, or in whose name its public token was made. Run tokens have none."""
+        return self.public.key if self.public is not None else cast(Key, self.key)
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The columns of runs, by Trigger.dev's names, that the caller may not see."""
+        return self.public.hidden if self.public is not None else frozenset()
 
     @property
     def path(self) -> Mapping[str, str]:
@@ -114,7 +127,7 @@ class Call:
         """Who calls, as the ledger names it."""
         if self.token is not None:
             return f"run:{self.token.run_id}"
-        return cast(Key, self.key).actor
+        return f"token:{self.public.key.key_id}" if self.public is not None else cast(Key, self.key).actor
 
     @property
     def context(self) -> Context:
@@ -172,6 +185,29 @@ def named_attempt(request: Request) -> int | None:
     return int(given)
 
 
+def _never(request: Request, token: PublicToken) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class TokenAccess:
+    """How public tokens may call an operation."""
+
+    action: Action
+    target: Callable[[Call], AsyncIterator[Resource]]
+    """What the call is about, most telling first: a scope of any one of these is enough, and the others are not asked
+    for then. See `runcord.http.targets`."""
+    hides: bool = False
+    """Whether the handler leaves out what `Call.hidden` names: without it, tokens that may not see all are refused."""
+    spends: bool = False
+    """Whether the call uses up a token for one use."""
+    answers_repeats: bool = False
+    """Whether the handler answers a call that is sent once more, by its `x-trigger-request-idempotency-key`, as it did
+    the first time: then a token that this very call has used up will do."""
+    goes_on: Callable[[Request, PublicToken], bool] = _never
+    """Whether a request goes on with what an earlier one began: then a token that has expired since then will do."""
+
+
 @dataclass(frozen=True)
 class Operation:
     """One route. The docstring of `handle` is its description; `summary` is a few words."""
@@ -186,6 +222,10 @@ class Operation:
     other_scopes: tuple[str, ...] = ()
     """Scopes that do as well."""
     access: Access = "key"
+    tokens: TokenAccess | None = None
+    """How public tokens, and public API keys, may call: not at all unless it is said. Their key needs the scope."""
+    dialect: Dialect | None = None
+    """Whose way to refuse it has, if not ours."""
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     answer: Any = None
@@ -206,8 +246,18 @@ class Operation:
 
     def status_of_refusal(self, run_status: str | None) -> int:
         """Return the HTTP status for a transition that the run's status does not allow."""
-        given = self.refusal_status
-        return (given.get(run_status or "", 409) if isinstance(given, Mapping) else given) or 409
+        given, usual = self.refusal_status, self.status_of_conflict
+        return (given.get(run_status or "", usual) if isinstance(given, Mapping) else given) or usual
+
+    @property
+    def status_of_conflict(self) -> int:
+        """The HTTP status for what the present state does not allow."""
+        return 409 if self.dialect is None else self.dialect.status_of_conflict
+
+    @property
+    def is_for_browsers(self) -> bool:
+        """Whether pages of any origin may call it."""
+        return self.dialect is not None or self.tokens is not None
 
     @property
     def is_stream(self) -> bool:

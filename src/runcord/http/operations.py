@@ -5,6 +5,7 @@ The order matters where paths overlap: `/v1/runs/dlq` has to be met before `/v1/
 """
 
 from runcord.http.compat.trigger.routes import realtime
+from runcord.http.compat.trigger.routes import tokens as trigger_tokens
 from runcord.http.operation import Operation
 from runcord.http.routes import (
     batches,
@@ -21,6 +22,7 @@ from runcord.http.routes import (
     keys,
     ledger,
     projections,
+    public_tokens,
     queue,
     run_commands,
     run_facts,
@@ -49,6 +51,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *ledger.OPERATIONS,
     *events.OPERATIONS,
     *keys.OPERATIONS,
+    *public_tokens.OPERATIONS,
+    *trigger_tokens.OPERATIONS,
     *projections.OPERATIONS,
     *bulk_runs.OPERATIONS,
     *bulk_operations.OPERATIONS,

@@ -11,17 +11,39 @@ from runcord.projecting.time_travel import documents, run_at_version, version_at
 from runcord.run.state import Run
 from runcord_projections.run_view.projection import CODEC, SQL
 
+_MEMBERS_OF_COLUMNS = {
+    "payload": ("payload",),
+    "output": ("result", "output_type"),
+    "metadata": ("metadata",),
+    "runTags": ("tags",),
+    "error": ("error", "error_class"),
+    "startedAt": ("started_at",),
+    "completedAt": ("finished_at",),
+    "delayUntil": ("scheduled_at",),
+    "idempotencyKey": ("idempotency_key",),
+}
+"""What Trigger.dev's columns that may be skipped are called here."""
+
 
 def run_of_row(call: Call, row: Row) -> dict[str, Any]:
     """Return the run in a row of the run view: state, payload, result, and whatever follows."""
     state, payload, result = row[:3]
-    return render_run(CODEC.decode(state), payload, result, project_id=call.project_id)
+    return shown_run(call, CODEC.decode(state), payload, result)
 
 
 async def run_as_it_was(call: Call, run: Run) -> dict[str, Any]:
     """Return a run with the payload and the result that it had in that state, whatever became of it since."""
     found = await documents(call.backend.read, call.project_id, run)
-    return render_run(run, found.payload, found.result, project_id=call.project_id)
+    return shown_run(call, run, found.payload, found.result)
+
+
+def shown_run(call: Call, run: Run, payload: bytes | None, result: bytes | None) -> dict[str, Any]:
+    """Return a run as JSON members, without those that the caller may not see."""
+    members = render_run(run, payload, result, project_id=call.project_id)
+    for column in call.hidden:
+        for name in _MEMBERS_OF_COLUMNS.get(column, ()):
+            members.pop(name, None)
+    return members
 
 
 async def run_in_version(call: Call, version: int) -> Run:

@@ -5,26 +5,19 @@ trigger, which speaks for the first attempt whoever claims it), `iat`, `exp`. It
 late worker hears that it is late (409) and not that it is unknown (401).
 """
 
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
-from psycopg import AsyncConnection
 
 from runcord.clock import unix_now
 from runcord.errors import Unauthenticated
-from runcord.ledger.transaction import Row
 from runcord.run.commands import Claim
 from runcord.run.state import Run
-from runcord.settings import Settings
-from runcord.sql import load
-
-SQL = load("runcord.sql", "queries/access.sql")
 
 LIFE_SECS = 30 * 24 * 3600
 
-_ISSUER = "runcord:run"
+ISSUER = "runcord:run"
 _KNOWN = 8192
 
 
@@ -48,7 +41,7 @@ class RunTokens:
         """Return a token for the run's present attempt; `claimed` binds it to the present claim as well."""
         now = unix_now()
         claims: dict[str, Any] = {
-            "iss": _ISSUER,
+            "iss": ISSUER,
             "prj": project_id,
             "sub": run.run_id,
             "attempt": run.attempt,
@@ -90,16 +83,6 @@ class RunTokens:
             token,
             self._secret,
             algorithms=["HS256"],
-            issuer=_ISSUER,
+            issuer=ISSUER,
             options={"require": ["exp", "iat", "sub", "prj", "attempt"]},
         )
-
-
-async def token_secret(conn: AsyncConnection[Row], settings: Settings) -> bytes:
-    """Return the secret of the settings, else the one in the database, which is made when it is missing."""
-    if settings.secret_key is not None:
-        return settings.secret_key.get_secret_value().encode()
-    await conn.execute(SQL["offer_secret"], {"name": "run_tokens", "secret": secrets.token_bytes(32)})
-    row = await (await conn.execute(SQL["secret"], {"name": "run_tokens"})).fetchone()
-    assert row is not None
-    return bytes(row[0])

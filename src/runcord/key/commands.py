@@ -6,6 +6,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from runcord.key.form import Environment, Form
+
 DEFAULT_GRACE_MINUTES = 60
 MAX_GRACE_MINUTES = 10_080
 """A week."""
@@ -24,6 +26,8 @@ class CreateKey:
     rotation_interval_days: int | None = None
     rotated_from: str | None = None
     grantor: frozenset[str] | None = None
+    form: Form | None = None
+    environment: Environment | None = None
 
 
 @dataclass(frozen=True)

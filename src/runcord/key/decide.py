@@ -2,9 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from runcord.errors import Conflict, Forbidden, KeyNotActive, NotFound
+from runcord.errors import Conflict, Forbidden, Invalid, KeyNotActive, NotFound
 from runcord.key import commands as c
 from runcord.key import events as e
+from runcord.key.form import PUBLIC_SCOPES
 from runcord.key.state import ALL, ApiKey
 
 
@@ -15,6 +16,7 @@ def decide(command: c.Command, key: ApiKey | None, at: datetime) -> tuple[e.Even
         NotFound: there is no such key.
         Conflict: the key is there already.
         Forbidden: a scope would be given out that the grantor does not have.
+        Invalid: a public key would do more than read runs.
         KeyNotActive: the key that is to be rotated was rotated before, was revoked or has expired.
     """
     match command:
@@ -22,6 +24,8 @@ def decide(command: c.Command, key: ApiKey | None, at: datetime) -> tuple[e.Even
             if key is not None:
                 raise Conflict("the key exists already")
             _require_held(command.scopes, command.grantor)
+            if command.form == "trigger-pk" and command.scopes != PUBLIC_SCOPES:
+                raise Invalid(f"a public key has the scope {PUBLIC_SCOPES[0]} and no other: anybody may see it")
             return (_created(command, at),)
         case _ if key is None:
             raise NotFound("there is no such API key in this project")
@@ -46,6 +50,8 @@ def _created(command: c.CreateKey, at: datetime) -> e.KeyCreated:
         environment_id=command.environment_id,
         rotation_interval_days=command.rotation_interval_days,
         rotated_from=command.rotated_from,
+        form=command.form,
+        environment=command.environment,
     )
 
 

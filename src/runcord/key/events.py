@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from runcord.key.form import Environment, Form
+
 
 @dataclass(frozen=True)
 class KeyCreated:
@@ -22,6 +24,8 @@ class KeyCreated:
     rotated_from: str | None = None
     since: datetime | None = None
     """When, for a key that is older than its record."""
+    form: Form | None = None
+    environment: Environment | None = None
 
 
 @dataclass(frozen=True)

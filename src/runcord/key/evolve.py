@@ -41,4 +41,6 @@ def _made(event: e.KeyCreated, recorded: Recorded[e.Event]) -> ApiKey:
         environment_id=event.environment_id,
         rotation_interval_days=event.rotation_interval_days,
         rotated_from=event.rotated_from,
+        form=event.form,
+        environment=event.environment,
     )

@@ -1,7 +1,9 @@
-"""An API key as it is now: what it may do, and until when. The key itself is kept nowhere."""
+"""An API key as it is now: what it may do, and until when. The key itself is not here."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from runcord.key.form import Environment, Form
 
 ALL = "*"
 """The scope that stands for all scopes."""
@@ -26,6 +28,9 @@ class ApiKey:
     grace_ends_at: datetime | None = None
     revoked_at: datetime | None = None
     revoked_by: str | None = None
+    form: Form | None = None
+    environment: Environment | None = None
+    """The one in the key's text."""
 
     @property
     def ends_at(self) -> datetime | None:

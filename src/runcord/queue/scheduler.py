@@ -33,11 +33,13 @@ log = structlog.get_logger(__name__)
 SQL = load("runcord.sql", "queries/queue.sql")
 CHUNKS_SQL = load("runcord.sql", "queries/chunks.sql")
 ADMISSION = load("runcord.sql", "queries/admission.sql")
+ACCESS = load("runcord.sql", "queries/access.sql")
 
 EXPIRED = (
     SQL["forget_expired_idempotency_keys"],
     ADMISSION["forget_expired_payloads"],
     ADMISSION["forget_expired_counts"],
+    ACCESS["forget_expired_tokens"],
 )
 
 SCHEDULER = Context(actor="system:scheduler")
@@ -232,7 +234,7 @@ class Scheduler:
         return any(isinstance(outcome, int) and outcome > 0 for outcome in outcomes)
 
     async def sweep(self) -> None:
-        """Remove what has no effect any more: keys, payloads and counts whose time is over, chunks that are too old."""
+        """Remove what has no effect any more: keys, payloads, counts and tokens whose time is over, old chunks."""
         async with self._pool.connection() as conn:
             for statement in EXPIRED:
                 await conn.execute(statement)

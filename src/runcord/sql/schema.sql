@@ -6,7 +6,9 @@
 --
 --   projects          who has a ledger here
 --   api_keys          an inline view: who may speak for a project
---   api_key_hashes    what keys are found by: the one thing about them that the ledger does not hold
+--   api_key_hashes    what keys are found by: the one thing about them that the ledger does not hold; and the keys
+--                     that clients sign tokens with, sealed with the installation's secret
+--   spent_tokens      which public tokens for one use were used, until they expire
 --   ledger_heads      the tip of each ledger: its lock, its counter and the last digest of its chain; and where
 --                     dependencies between jobs changed last, so that what is remembered of them can be trusted
 --   events            the ledgers themselves: append-only, written by ledger_append() alone
@@ -51,9 +53,20 @@ create table api_key_hashes (
     project_id text collate "C" not null,
     key_id text collate "C" not null,
     key_hash bytea not null,
+    sealed bytea,
     primary key (project_id, key_id)
 );
 create index api_key_hashes_hash on api_key_hashes (key_hash);
+create index api_key_hashes_sealed on api_key_hashes (project_id) where sealed is not null;
+
+create table spent_tokens (
+    project_id text collate "C" not null,
+    token_hash bytea not null,
+    request_key text,
+    expires_at timestamptz not null,
+    primary key (project_id, token_hash)
+);
+create index spent_tokens_expiry on spent_tokens (expires_at);
 
 create table server_secrets (
     name text collate "C" not null primary key,

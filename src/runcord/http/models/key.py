@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema, model_validator
 
 from runcord.http.credentials import ALL_SCOPES
 from runcord.http.models.page import Document, Maybe
 from runcord.http.models.value import Name, Ref
 from runcord.http.operation import Body
 from runcord.key.commands import DEFAULT_GRACE_MINUTES, MAX_GRACE_MINUTES
+from runcord.key.form import Environment, Form
 from runcord.key.state import ALL
 
 
@@ -39,6 +40,24 @@ class NewApiKey(Body):
             "Nothing is rotated by itself, because nobody would be shown the new key.",
         ),
     ] = None
+    form: Annotated[
+        Form | None,
+        Field(
+            description="What the key looks like: `trigger` is a root key of Trigger.dev (`tr_prod_…`), `trigger-sk` "
+            "an additional one (`tr_prod_sk_…`), `trigger-pk` a public one (`pk_prod_…`), which reads runs without "
+            "their payloads and outputs. `strait_…` when missing."
+        ),
+    ] = None
+    environment: Annotated[
+        Environment | None,
+        Field(description="The environment in the key's text; `prod` when missing. It does not restrict the key."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _is_of_one_form(self) -> "NewApiKey":
+        if self.environment is not None and self.form is None:
+            raise ValueError("environment is for keys in one of the forms of Trigger.dev: give a form too, or neither")
+        return self
 
 
 class KeyRotation(Body):
@@ -68,6 +87,8 @@ class ApiKey(Document):
     grace_expires_at: Annotated[Maybe[datetime], Field(description="Until when it goes on beside that one.")] = None
     revoked_at: Maybe[datetime] = None
     revoked_by: Maybe[str] = None
+    form: Annotated[Maybe[Form], Field(description="Which of Trigger.dev's forms it has.")] = None
+    environment: Annotated[Maybe[Environment], Field(description="The one in its text.")] = None
 
 
 class CreatedApiKey(ApiKey):

@@ -7,7 +7,8 @@ from runcord.errors import NotFound
 from runcord.http.models.batch import BatchesQuery, BatchOperation, BatchQuery
 from runcord.http.models.page import encode_cursor, list_of, page
 from runcord.http.newest_first import place_before
-from runcord.http.operation import Answer, Call, Operation
+from runcord.http.operation import Answer, Call, Operation, TokenAccess
+from runcord.http.targets import batch_in_path
 from runcord_projections.batch_view.projection import CODEC, SQL
 
 _BATCHES = "batches"
@@ -70,5 +71,6 @@ OPERATIONS = (
         ("jobs:read",),
         query=BatchQuery,
         answer=BatchOperation,
+        tokens=TokenAccess("read", batch_in_path),
     ),
 )

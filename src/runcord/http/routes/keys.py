@@ -10,6 +10,7 @@ from runcord.http.models.page import PageQuery, encode_cursor, list_of, page
 from runcord.http.newest_first import place_before
 from runcord.http.operation import Answer, Call, Operation
 from runcord.key import commands as c
+from runcord.key.form import PUBLIC_SCOPES
 from runcord.key.state import ApiKey as State
 from runcord_projections.key_view.projection import CODEC, SQL
 
@@ -18,16 +19,21 @@ _SECRET = {"Cache-Control": "no-store"}
 
 
 async def create_api_key(call: Call) -> Answer:
-    """Make an API key for the project. The key itself is shown here, once, and kept nowhere.
+    """Make an API key for the project. The key itself is shown here, once.
 
-    Nobody can grant a scope that the key they call with does not have.
+    Nobody can grant a scope that the key they call with does not have. A key in one of the forms of Trigger.dev opens
+    the same as any other. Keys are kept as hashes; those that its clients sign public tokens with (`trigger` and
+    `trigger-sk`) are kept sealed besides.
     """
     body = call.body(NewApiKey)
     call.require_own_project(body.project_id)
     grantor = cast(Key, call.key).scopes
-    scopes = tuple(sorted(grantor) if body.scopes is None else body.scopes)
+    if body.scopes is not None:
+        scopes = tuple(body.scopes)
+    else:
+        scopes = PUBLIC_SCOPES if body.form == "trigger-pk" else tuple(sorted(grantor))
     check_scopes(scopes)
-    secret, known_by = new_key()
+    secret, known_by = new_key(call.project_id, call.backend.sealer, form=body.form, environment=body.environment)
     command = c.CreateKey(
         name=body.name,
         prefix=known_by.prefix,
@@ -62,21 +68,23 @@ async def get_api_key(call: Call) -> Answer:
 
 
 async def rotate_api_key(call: Call) -> Answer:
-    """Put a new key in the place of another. The new key itself is shown here, once, and kept nowhere.
+    """Put a new key in the place of another. The new key itself is shown here, once.
 
-    It has the old one's name, scopes and expiry. The old one goes on for the grace period, so that nothing stops while
-    the new one is handed out; then it is refused with 401. A key that was rotated or revoked or has expired cannot be
-    rotated (409), and nobody can rotate a key that may do what the calling key may not (403).
+    It has the old one's form, name, scopes and expiry. The old one goes on for the grace period, so that nothing stops
+    while the new one is handed out; then it is refused with 401, and so are the public tokens that it has signed. A key
+    that was rotated or revoked or has expired cannot be rotated (409), and nobody can rotate a key that may do what the
+    calling key may not (403).
     """
     body = call.body(KeyRotation)
-    secret, known_by = new_key()
-    handler = RotateKey(
-        call.context, call.path["key_id"], known_by, body.grace_period_minutes, cast(Key, call.key).scopes
-    )
+    key_id = call.path["key_id"]
+    rows = await call.backend.read(SQL["get"], {"project_id": call.project_id, "key_id": key_id})
+    form, environment = (old.form, old.environment) if rows and (old := CODEC.decode(rows[0][0])) else (None, None)
+    secret, known_by = new_key(call.project_id, call.backend.sealer, form=form, environment=environment)
+    handler = RotateKey(call.context, key_id, known_by, body.grace_period_minutes, cast(Key, call.key).scopes)
     committed = await call.backend.committer.execute(call.project_id, handler)
     rotation: Rotation = committed.value
     old, new = rotation.old, rotation.new
-    call.backend.credentials.forget(old.key_id)
+    _forget(call, old.key_id)
     members = {
         "old_key_id": old.key_id,
         "new_key_id": new.key_id,
@@ -96,8 +104,14 @@ async def rotate_api_key(call: Call) -> Answer:
 async def revoke_api_key(call: Call) -> Answer:
     """Revoke an API key: within a second or so it opens nothing any more. Revoking it twice does no harm."""
     committed = await call.backend.committer.execute(call.project_id, RevokeKey(call.context, call.path["key_id"]))
-    call.backend.credentials.forget(call.path["key_id"])
+    _forget(call, call.path["key_id"])
     return Answer({"status": "revoked"}, position=committed.position)
+
+
+def _forget(call: Call, key_id: str) -> None:
+    """Let this process feel at once what it has done to a key."""
+    call.backend.credentials.forget(key_id)
+    call.backend.public_tokens.forget(key_id)
 
 
 def _render(key: State, project_id: str) -> dict[str, Any]:
@@ -120,6 +134,8 @@ def _render(key: State, project_id: str) -> dict[str, Any]:
         "grace_expires_at": key.grace_ends_at,
         "revoked_at": key.revoked_at,
         "revoked_by": key.revoked_by,
+        "form": key.form,
+        "environment": key.environment,
     }
     return members | {name: value for name, value in further.items() if value is not None}
 

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from runcord.errors import NotFound, RunNotFound
-from runcord.http.compat.strait.render import render_run
+from runcord.errors import Forbidden, NotFound, RunNotFound
 from runcord.http.models.page import PageQuery, encode_cursor, list_of, page
 from runcord.http.models.run import (
     DebugMode,
@@ -16,7 +15,7 @@ from runcord.http.models.run import (
 from runcord.http.models.run_filter import DeadLettersQuery, FilterQuery, RunsQuery
 from runcord.http.moment import is_of_moment
 from runcord.http.newest_first import moment_and_place, place_before
-from runcord.http.operation import Answer, Call, Operation
+from runcord.http.operation import Answer, Call, Operation, TokenAccess
 from runcord.http.run_answers import (
     load_run,
     require_run,
@@ -24,7 +23,10 @@ from runcord.http.run_answers import (
     run_in_path,
     run_in_version,
     run_of_row,
+    shown_run,
 )
+from runcord.http.targets import run_in_path as the_run
+from runcord.http.targets import runs_of_filter
 from runcord.projecting.time_travel import version_at
 from runcord.run.status import Status
 from runcord_projections.run_history.past_runs import past_runs
@@ -122,6 +124,7 @@ async def get_debug_mode(call: Call) -> Answer:
 async def _newest_first(call: Call, query: FilterQuery, wanted: RunFilter) -> Answer:
     if query.project_id is not None and query.project_id != call.project_id:
         raise NotFound("this credential belongs to another project: leave `project_id` out, or use that project's key")
+    _require_sight(call, query)
     if is_of_moment(query, _RUNS):
         return await _newest_first_then(call, query, wanted)
     place = {"project_id": call.project_id, "before": await place_before(call, query, _RUNS), "limit": query.size + 1}
@@ -135,6 +138,17 @@ async def _newest_first(call: Call, query: FilterQuery, wanted: RunFilter) -> An
     )
 
 
+def _require_sight(call: Call, query: FilterQuery) -> None:
+    """Raise Forbidden for a filter by what the caller may not see: whom it finds would tell."""
+    asked = {
+        "payload": query.payload_contains is not None,
+        "metadata": query.metadata is not None or query.metadata_key is not None,
+        "runTags": query.tags is not None or query.tag_key is not None,
+    }
+    if found := sorted(column for column in call.hidden if asked.get(column)):
+        raise Forbidden(f"the credential may not see {' and '.join(found)}: leave the filter out")
+
+
 async def _newest_first_then(call: Call, query: FilterQuery, wanted: RunFilter) -> Answer:
     moment, before = await moment_and_place(call, query, _RUNS)
     if wanted.statuses is not None:
@@ -144,10 +158,7 @@ async def _newest_first_then(call: Call, query: FilterQuery, wanted: RunFilter) 
     )
     shown = found[: query.size]
     next_cursor = moment.cursor(_RUNS, shown[-1].created_position) if len(found) > query.size else None
-    rows = [
-        render_run(past.run, past.documents.payload, past.documents.result, project_id=call.project_id)
-        for past in shown
-    ]
+    rows = [shown_run(call, past.run, past.documents.payload, past.documents.result) for past in shown]
     return replace(page(call, query, rows, next_cursor), position=moment.position)
 
 
@@ -163,7 +174,14 @@ def _read(path: str, **options: Any) -> dict[str, Any]:
 
 
 OPERATIONS = (
-    Operation(**_read("/v1/runs"), handle=list_runs, summary="List runs", query=RunsQuery, answer=list_of(JobRun)),
+    Operation(
+        **_read("/v1/runs"),
+        handle=list_runs,
+        summary="List runs",
+        query=RunsQuery,
+        answer=list_of(JobRun),
+        tokens=TokenAccess("read", runs_of_filter, hides=True),
+    ),
     Operation(
         **_read("/v1/runs/dlq"),
         handle=list_dead_letters,
@@ -178,6 +196,7 @@ OPERATIONS = (
         **_read("/v1/runs/{run_id}"),
         handle=get_run,
         summary="Get a run",
+        tokens=TokenAccess("read", the_run, hides=True),
         query=RunQuery,
         answer=JobRun,
         other_answers={304: None},

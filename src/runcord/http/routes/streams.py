@@ -18,12 +18,13 @@ from runcord.http.models.stream import (
     StreamedChunk,
     StreamQuery,
 )
-from runcord.http.operation import Answer, Call, Operation
+from runcord.http.operation import Answer, Call, Operation, TokenAccess
 from runcord.http.resuming import place_after, position_after
 from runcord.http.run_answers import load_run, require_run
 from runcord.http.sdk import SCOPE, sdk_answer
 from runcord.http.sdk import TAG as WORKERS
 from runcord.http.sse import MEDIA_TYPE, frames
+from runcord.http.targets import run_in_path as the_run
 from runcord.projecting.time_travel import version_at
 from runcord.run.decide import require_live_attempt
 from runcord.streaming import chunks as following
@@ -140,6 +141,7 @@ def _stream(path: str, handle: Any, summary: str, query: type[StreamQuery], answ
         query=query,
         answer=answer,
         media_type=MEDIA_TYPE,
+        tokens=TokenAccess("read", the_run),
     )
 
 
