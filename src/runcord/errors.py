@@ -118,6 +118,12 @@ class RunNotFound(NotFound):
     code = "run_not_found"
 
 
+class RunNotEnded(NotFound):
+    """The run has not ended yet: ask again later."""
+
+    code = "run_not_ended"
+
+
 class IllegalTransition(Conflict):
     """The run's status does not allow this."""
 

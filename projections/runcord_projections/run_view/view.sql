@@ -87,6 +87,15 @@ select exists (
     where project_id = %(project_id)s and run_id = %(run_id)s
 );
 
+-- has_unfinished --
+-- Whether any of some runs has not ended.
+select exists (
+    select from runs
+    where project_id = %(project_id)s and run_id = any (%(run_ids)s::text[]) and status not in (
+        'completed', 'failed', 'timed_out', 'crashed', 'system_failed', 'canceled', 'expired', 'dead_letter'
+    )
+);
+
 -- lineage --
 -- A chain of continuations as it was at a position: back from a run to its root, then all that came of the root, by
 -- depth and age, above a depth and position.

@@ -212,7 +212,7 @@ class TokenAccess:
 class Operation:
     """One route. The docstring of `handle` is its description; `summary` is a few words."""
 
-    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     """Starlette's syntax: `/v1/runs/{run_id}`."""
     handle: Callable[[Call], Awaitable[Answer]]

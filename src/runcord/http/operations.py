@@ -4,7 +4,11 @@ The order matters where paths overlap: `/v1/runs/dlq` has to be met before `/v1/
 `/v1/jobs/{job_id}`, and an event key takes whatever is left of a path.
 """
 
+from runcord.http.compat.trigger.routes import batches as trigger_batches
+from runcord.http.compat.trigger.routes import bulk as trigger_bulk
 from runcord.http.compat.trigger.routes import realtime
+from runcord.http.compat.trigger.routes import runs as trigger_runs
+from runcord.http.compat.trigger.routes import tasks as trigger_tasks
 from runcord.http.compat.trigger.routes import tokens as trigger_tokens
 from runcord.http.operation import Operation
 from runcord.http.routes import (
@@ -53,6 +57,10 @@ OPERATIONS: tuple[Operation, ...] = (
     *keys.OPERATIONS,
     *public_tokens.OPERATIONS,
     *trigger_tokens.OPERATIONS,
+    *trigger_tasks.OPERATIONS,
+    *trigger_batches.OPERATIONS,
+    *trigger_runs.OPERATIONS,
+    *trigger_bulk.OPERATIONS,
     *projections.OPERATIONS,
     *bulk_runs.OPERATIONS,
     *bulk_operations.OPERATIONS,

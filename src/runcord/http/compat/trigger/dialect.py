@@ -31,7 +31,7 @@ class TriggerDevProblem(Document):
 
 def status_of(error: errors.RuncordError) -> int:
     """Return the HTTP status of an error."""
-    return _CONFLICT if isinstance(error, errors.Conflict) else problems.status_of(error)
+    return _CONFLICT if isinstance(error, errors.Conflict | errors.TooManyTags) else problems.status_of(error)
 
 
 def body(error: errors.RuncordError, status: int, request_id: str) -> Mapping[str, Any]:

@@ -1,7 +1,6 @@
 """Durations and times as Trigger.dev's clients write them."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from pydantic import TypeAdapter, ValidationError
@@ -44,7 +43,7 @@ def duration(secs: float) -> str:
     return "".join(parts) or "0s"
 
 
-def due_at(text: str, now: Callable[[], datetime]) -> datetime:
+def due_at(text: str, now: datetime) -> datetime:
     """Return when something is due: at a time (ISO 8601), or after a duration.
 
     Raises:
@@ -59,7 +58,7 @@ def due_at(text: str, now: Callable[[], datetime]) -> datetime:
     secs = seconds(text)
     if secs is None:
         raise NoDuration(f"{text[:64]!r} is neither a time (2026-01-31T12:00:00Z) nor a duration (`1h30m`)")
-    return now() + timedelta(seconds=secs)
+    return now + timedelta(seconds=secs)
 
 
 def life_secs(text: str | None) -> int:

@@ -1,10 +1,10 @@
 """Tags: strings there, entries of a mapping here.
 
 The string `s` is kept as the key `s` with an empty value, so that nothing is lost and `user:1` and `user:2` stay two.
-An entry with a value, which our own API makes, is shown as `key:value`.
+An entry with a value, which our own API makes, is shown as `key:value` (`key.token_scopes.tag_texts`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from runcord.errors import Invalid, TooManyTags
 
@@ -28,11 +28,6 @@ def entries_of(tags: Iterable[str]) -> dict[str, str]:
     if len(entries) > MOST:
         raise TooManyTags(f"a run has at most {MOST} tags, these are {len(entries)}")
     return entries
-
-
-def shown(tags: Mapping[str, str] | None) -> list[str]:
-    """Return a run's tags as strings, sorted."""
-    return sorted(f"{key}:{value}" if value else key for key, value in (tags or {}).items())
 
 
 def readings(tag: str) -> list[dict[str, str]]:

@@ -1,0 +1,277 @@
+"""Trigger.dev's API: batches, in both of its protocols.
+
+4.x opens a batch and then sends its items, perhaps several times; earlier clients send all at once. Either way the runs
+are made in the request that brings the items, so that lists, subscriptions and the batch itself agree at once.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from runcord.batch.state import Batch
+from runcord.clock import utc_now
+from runcord.errors import Invalid, NotFound, RunNotEnded
+from runcord.handling.batches import Item, OpenBatch, Opened, Taken, TriggerBatchItems
+from runcord.handling.trigger import TriggerRequest
+from runcord.http.compat.trigger import answers, targets
+from runcord.http.compat.trigger.batch_items import BODY_FACTOR, numbered_items
+from runcord.http.compat.trigger.bodies import (
+    BatchBody,
+    BatchItemBody,
+    OpenBatchBody,
+)
+from runcord.http.compat.trigger.dialect import TRIGGER
+from runcord.http.compat.trigger.handles import handle_headers
+from runcord.http.compat.trigger.listing import LAST_POSITION
+from runcord.http.compat.trigger.render import given_key, render_batch, render_result
+from runcord.http.compat.trigger.request_ids import id_for, id_for_request
+from runcord.http.compat.trigger.routes.runs import wants_new
+from runcord.http.compat.trigger.routes.tasks import gathered, guess
+from runcord.http.compat.trigger.wishes import request_of
+from runcord.http.operation import Answer, Call, Operation, TokenAccess
+from runcord.http.targets import batch_in_path
+from runcord.ids import new_id
+from runcord.run.state import Run
+from runcord_projections.batch_view.projection import CODEC as BATCHES
+from runcord_projections.batch_view.projection import SQL as BATCH_SQL
+from runcord_projections.run_terms.filter import RunFilter
+from runcord_projections.run_terms.projection import SQL as TERMS_SQL
+from runcord_projections.run_view.projection import CODEC as RUNS
+from runcord_projections.run_view.projection import SQL as RUN_SQL
+
+_LONGEST_KEY = 2048
+
+
+async def open_task_batch(call: Call) -> Answer:
+    """Open a batch of so many runs, to be sent with `POST …/items`.
+
+    The same idempotency key answers the same batch; `isCached` once it has all its runs.
+    """
+    body = call.body(OpenBatchBody)
+    batch_id = _batch_id(call, body.idempotencyKey)
+    handler = OpenBatch(call.context, batch_id, body.runCount, body.idempotencyKey)
+    committed = await call.backend.committer.execute(call.project_id, handler)
+    opened: Opened = committed.value
+    members = {
+        "id": batch_id,
+        "runCount": opened.batch.item_count,
+        "isCached": opened.was_there and opened.batch.is_complete,
+    }
+    if body.idempotencyKey is not None:
+        members["idempotencyKey"] = body.idempotencyKey
+    return Answer(
+        members, 202, position=committed.position, headers=await handle_headers(call, f"read:batch:{batch_id}")
+    )
+
+
+async def send_batch_items(call: Call) -> Answer:
+    """Trigger items of a batch: lines of JSON, each with its `index`. Items that the batch has already are passed over.
+
+    All items of a request are taken or, if any is not valid, none. `sealed` once the batch has all its runs.
+    """
+    lines = await numbered_items(call)
+    items, guesses = await _items(call, [(line.index, line) for line in lines])
+    handler = TriggerBatchItems(call.context, call.path["batch_id"], items, guesses=guesses)
+    committed = await call.backend.committer.execute(call.project_id, handler)
+    taken: Taken = committed.value
+    batch = taken.batch
+    members = {
+        "id": batch.batch_id,
+        "itemsAccepted": len(taken.triggerings),
+        "itemsDeduplicated": taken.repeated,
+        "sealed": batch.is_complete,
+        "enqueuedCount": sum(1 for run_id in batch.run_ids if run_id),
+        "expectedCount": batch.item_count,
+    }
+    return Answer(members, position=committed.position)
+
+
+async def trigger_task_batch(call: Call) -> Answer:
+    """Trigger up to 1,000 runs of any tasks in one append: all of them or, if any item is not valid, none.
+
+    The same `idempotency-key` answers the same batch.
+    """
+    taken, position, key = await _trigger(call)
+    batch = taken.batch
+    runs = await _runs(call, batch.run_ids)
+    made = {index: one.idempotency_hit for index, one in taken.triggerings.items()}
+    cached = not made
+    members: dict[str, Any] = {
+        "id": batch.batch_id,
+        "isCached": cached,
+        "runs": [
+            _batch_run(runs[run_id], cached or made.get(index, True)) for index, run_id in enumerate(batch.run_ids)
+        ],
+    }
+    if key is not None:
+        members["idempotencyKey"] = key
+    headers = await handle_headers(call, f"read:batch:{batch.batch_id}")
+    return Answer(members, 202, position=position, headers=headers)
+
+
+async def trigger_counted_batch(call: Call) -> Answer:
+    """Trigger up to 1,000 runs of any tasks in one append, and answer how many there are."""
+    taken, position, _ = await _trigger(call)
+    batch_id = taken.batch.batch_id
+    headers = await handle_headers(call, f"read:batch:{batch_id}")
+    return Answer({"id": batch_id, "runCount": taken.batch.item_count}, 202, position=position, headers=headers)
+
+
+async def retrieve_task_batch(call: Call) -> Answer:
+    """Answer a batch: COMPLETED when all its runs have ended."""
+    return await _retrieve(call, new=True)
+
+
+async def retrieve_task_batch_of_old(call: Call) -> Answer:
+    """Answer a batch as the clients of 3.x know it: PENDING until all its runs have ended, COMPLETED then."""
+    return await _retrieve(call, new=wants_new(call))
+
+
+async def get_task_batch_results(call: Call) -> Answer:
+    """Answer what the runs of a batch came to, in the order of the items; 404 until all have ended."""
+    batch = await _load(call)
+    items: list[dict[str, Any]] = []
+    for run_id in await _run_ids(call, batch):
+        rows = await call.backend.read(RUN_SQL["get"], {"project_id": call.project_id, "run_id": run_id})
+        run = RUNS.decode(rows[0][0]) if rows else None
+        if run is None or run.finished_at is None:
+            raise RunNotEnded(f"the batch {batch.batch_id} has runs that have not ended yet: ask again later")
+        items.append(render_result(run, rows[0][2]))
+    return Answer({"id": batch.batch_id, "items": items})
+
+
+async def _trigger(call: Call) -> tuple[Taken, int, str | None]:
+    body = call.body(BatchBody)
+    key = call.request.headers.get("idempotency-key") or None
+    if key is not None and len(key) > _LONGEST_KEY:
+        raise Invalid(f"an idempotency key has at most {_LONGEST_KEY:,} characters")
+    batch_id = _batch_id(call, key)
+    items, guesses = await _items(call, list(enumerate(body.items)))
+    opening = OpenBatch(call.context, batch_id, len(items), key)
+    handler = TriggerBatchItems(call.context, batch_id, items, opening, guesses)
+    committed = await call.backend.committer.execute(call.project_id, handler)
+    return committed.value, committed.position, key
+
+
+def _batch_id(call: Call, key: str | None) -> str:
+    return id_for_request(call, "batch") if key is None else id_for("batch", call.project_id, "key", key)
+
+
+async def _items(call: Call, bodies: Sequence[tuple[int, BatchItemBody]]) -> tuple[list[Item], dict[str, str]]:
+    """Return the items that bodies ask for, and which jobs their tasks probably are."""
+    guesses = {task: await guess(call, task) for task in dict.fromkeys(body.task for _, body in bodies)}
+    now = utc_now()
+
+    def wish(index: int, body: BatchItemBody) -> TriggerRequest:
+        try:
+            return gathered(request_of(new_id("run"), body, now), guesses[body.task][1])
+        except Invalid as error:
+            raise type(error)(f"items[{index}]: {error.message}", details=error.details) from error
+
+    items = [Item(index, body.task, wish(index, body)) for index, body in bodies]
+    return items, {task: job_id for task, (job_id, _) in guesses.items() if job_id is not None}
+
+
+def _batch_run(run: Run, is_cached: bool) -> dict[str, Any]:
+    members = {"id": run.run_id, "taskIdentifier": run.job_slug, "isCached": is_cached}
+    key = given_key(run)
+    return members if key is None else {**members, "idempotencyKey": key}
+
+
+async def _runs(call: Call, run_ids: Sequence[str]) -> dict[str, Run]:
+    params = {"project_id": call.project_id, "run_ids": list(run_ids)}
+    return {run_id: RUNS.decode(state) for run_id, _, state in await call.backend.read(RUN_SQL["load"], params)}
+
+
+async def _load(call: Call) -> Batch:
+    params = {"project_id": call.project_id, "batch_id": call.path["batch_id"]}
+    rows = await call.backend.read(BATCH_SQL["get"], params)
+    batch = BATCHES.decode(rows[0][0]) if rows else None
+    if batch is None:
+        raise NotFound(f"there is no batch {call.path['batch_id'][:128]!r} in this project")
+    return batch
+
+
+async def _retrieve(call: Call, *, new: bool) -> Answer:
+    batch = await _load(call)
+    run_ids = await _run_ids(call, batch)
+    params = {"project_id": call.project_id, "run_ids": run_ids}
+    is_over = batch.is_complete and not (await call.backend.read(RUN_SQL["has_unfinished"], params))[0][0]
+    return Answer(render_batch(batch, run_ids, is_over=is_over, new=new))
+
+
+async def _run_ids(call: Call, batch: Batch) -> list[str]:
+    """Return the runs of a batch, by its items; of a bulk trigger by our own API, those that were made."""
+    if batch.updated_at is not None:
+        return [run_id for run_id in batch.run_ids if run_id]
+    params = RunFilter(batch_id=batch.batch_id).params()
+    place = {"project_id": call.project_id, "before": LAST_POSITION, "limit": batch.item_count}
+    rows = await call.backend.read(TERMS_SQL["page"], {**place, **params})
+    return [RUNS.decode(row[0]).run_id for row in reversed(rows)]
+
+
+def _about(method: str, path: str, **options: Any) -> dict[str, Any]:
+    return {"method": method, "path": path, "tag": "trigger.dev", "dialect": TRIGGER, **options}
+
+
+def _reads(path: str, **options: Any) -> dict[str, Any]:
+    return _about("GET", path, scope="runs:read", **options)
+
+
+def _triggers(path: str, tokens: TokenAccess, status: int = 202) -> dict[str, Any]:
+    options = {"scope": "jobs:trigger", "tokens": tokens, "status": status}
+    return _about("POST", path, may_limit=True, body_limit_factor=BODY_FACTOR, **options)
+
+
+_READS = TokenAccess("read", batch_in_path, hides=True)
+_BATCHES = TokenAccess("batchTrigger", targets.tasks_of_batch, hides=True, spends=True)
+_OPENS = TokenAccess("batchTrigger", targets.tasks_of_new_batch, hides=True, spends=True, answers_repeats=True)
+_ITEMS = TokenAccess("batchTrigger", targets.tasks_of_items, hides=True)
+# A token for one use is taken by the request that opens the batch: the one with the items goes on with it.
+
+OPERATIONS = (
+    Operation(
+        **_triggers("/api/v3/batches", _OPENS),
+        handle=open_task_batch,
+        summary="Open a batch",
+        body=OpenBatchBody,
+        answer=answers.OpenedBatch,
+    ),
+    Operation(
+        **_triggers("/api/v3/batches/{batch_id}/items", _ITEMS, 200),
+        handle=send_batch_items,
+        summary="Trigger items of a batch",
+        answer=answers.TakenItems,
+    ),
+    Operation(
+        **_triggers("/api/v1/tasks/batch", _BATCHES),
+        handle=trigger_task_batch,
+        summary="Trigger a batch",
+        body=BatchBody,
+        answer=answers.TriggeredBatch,
+    ),
+    Operation(
+        **_triggers("/api/v2/tasks/batch", _BATCHES),
+        handle=trigger_counted_batch,
+        summary="Trigger a batch, and count it",
+        body=BatchBody,
+        answer=answers.CountedBatch,
+    ),
+    Operation(
+        **_reads("/api/v2/batches/{batch_id}", tokens=_READS),
+        handle=retrieve_task_batch,
+        summary="Retrieve a batch",
+        answer=answers.TaskBatch,
+    ),
+    Operation(
+        **_reads("/api/v1/batches/{batch_id}", tokens=_READS),
+        handle=retrieve_task_batch_of_old,
+        summary="Retrieve a batch, for 3.x",
+        answer=answers.TaskBatch,
+    ),
+    Operation(
+        **_reads("/api/v1/batches/{batch_id}/results"),
+        handle=get_task_batch_results,
+        summary="Get the results of a batch",
+        answer=answers.BatchResults,
+    ),
+)

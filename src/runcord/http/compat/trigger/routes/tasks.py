@@ -1,0 +1,81 @@
+"""Trigger.dev's API: triggering a task."""
+
+from runcord.clock import utc_now
+from runcord.errors import Invalid, JobNotFound
+from runcord.handling.admission import Foresight, Keys
+from runcord.handling.tasks import TriggerTask
+from runcord.handling.trigger import Triggering, TriggerRequest
+from runcord.http.compat.trigger import targets
+from runcord.http.compat.trigger.answers import TriggeredTask
+from runcord.http.compat.trigger.bodies import TriggerTaskBody
+from runcord.http.compat.trigger.dialect import TRIGGER
+from runcord.http.compat.trigger.handles import handle_headers
+from runcord.http.compat.trigger.request_ids import id_for_request, request_key
+from runcord.http.compat.trigger.wishes import request_of
+from runcord.http.operation import Answer, Call, Operation, TokenAccess
+
+LONGEST_TASK = 255
+
+
+async def trigger_task(call: Call) -> Answer:
+    """Trigger a run of a task. A task that nobody has defined becomes a job of the project.
+
+    An idempotency key that a run holds answers that run, with `isCached`, whatever the payload. The answer's header
+    `x-trigger-jwt` is a token that reads the run, for an hour.
+    """
+    task = call.path["task"]
+    if not 0 < len(task) <= LONGEST_TASK:
+        raise Invalid(f"the name of a task has 1 to {LONGEST_TASK} characters")
+    body = call.body(TriggerTaskBody)
+    run_id, repeatable = id_for_request(call, "run"), request_key(call) is not None
+    request = request_of(run_id, body, utc_now(), repeatable=repeatable)
+    job_id, foresight = await guess(call, task)
+    request = gathered(request, foresight)
+    committed = await call.backend.committer.execute(
+        call.project_id, TriggerTask(call.context, task, request, job_id, foresight)
+    )
+    triggering: Triggering = committed.value
+    run = triggering.run
+    headers = await handle_headers(call, f"read:runs:{run.run_id}", f"write:inputStreams:{run.run_id}")
+    members = {"id": run.run_id, "isCached": triggering.idempotency_hit}
+    return Answer(members, position=committed.position, headers=headers)
+
+
+async def guess(call: Call, task: str) -> tuple[str | None, Foresight]:
+    """Return the id of the job that a task probably is, and what its triggers look for: guesses, to be checked."""
+    try:
+        return await call.backend.job_refs.foresee(call.project_id, task)
+    except JobNotFound:
+        return None, Foresight()
+
+
+def gathered(request: TriggerRequest, foresight: Foresight) -> TriggerRequest:
+    """Return the request as the job's window gathers it: with a key always, so that no trigger escapes a window.
+
+    Raises:
+        Invalid: it wants to be debounced, and the job has no debounce window.
+    """
+    if request.keys is not None and foresight.window != "debounce":
+        raise Invalid(
+            "debounce: how long triggers are gathered is a setting of the job here: define the job with "
+            "`debounce_window_secs`, or leave `debounce` out"
+        )
+    return request if request.keys is not None else request._replace(keys=Keys())
+
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/api/v1/tasks/{task:path}/trigger",
+        trigger_task,
+        "Trigger a task",
+        "trigger.dev",
+        "jobs:trigger",
+        body=TriggerTaskBody,
+        answer=TriggeredTask,
+        dialect=TRIGGER,
+        tokens=TokenAccess("trigger", targets.task_in_path, spends=True, answers_repeats=True, hides=True),
+        may_limit=True,
+        body_limit_factor=4,
+    ),
+)

@@ -1,0 +1,241 @@
+"""Triggering tasks and reading their runs, by the real SDK, with a Python worker on the other side."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from tests.compat.trigger.conftest import Hand
+from tests.compat.trigger.sdk import Sdk, SdkError, time_of
+
+from runcord.client import Client
+from runcord.testing.server import PROJECT
+
+
+def task(name: str = "task") -> str:
+    return f"{name}-{uuid4().hex[:8]}"
+
+
+def trigger(sdk: Sdk, slug: str, payload: Any = None, **options: Any) -> str:
+    return sdk("tasks.trigger", slug, payload, options)["id"]
+
+
+def test_a_task_is_triggered_worked_on_and_retrieved(sdk: Sdk, worker: Hand):
+    slug = task()
+    handle = sdk("tasks.trigger", slug, {"to": "a@example.com", "n": [1, 2.5, None]})
+    assert handle["publicAccessToken"].startswith("eyJ")
+    queued = sdk("runs.retrieve", handle["id"])
+    assert (queued["status"], queued["isQueued"], queued["taskIdentifier"]) == ("QUEUED", True, slug)
+    assert queued["payload"] == {"to": "a@example.com", "n": [1, 2.5, None]}
+
+    claim = worker.complete(handle["id"], {"sent": True})
+    assert claim.run.payload == {"to": "a@example.com", "n": [1, 2.5, None]}
+    done = sdk("runs.retrieve", handle["id"])
+    assert (done["status"], done["isCompleted"], done["isSuccess"], done["attemptCount"]) == (
+        "COMPLETED",
+        True,
+        True,
+        1,
+    )
+    assert done["output"] == {"sent": True}
+    assert time_of(done["createdAt"]) <= time_of(done["startedAt"]) <= time_of(done["finishedAt"])
+    assert sdk("runs.poll", handle["id"], {"pollIntervalMs": 10})["output"] == {"sent": True}
+
+
+@pytest.mark.parametrize("slug", ["images/resize", "a b", "50%", "päckchen", "x/trigger"])
+def test_a_task_may_have_any_name(sdk: Sdk, slug: str):
+    slug = f"{slug}-{sdk.major}"
+    assert sdk("runs.retrieve", trigger(sdk, slug))["taskIdentifier"] == slug
+
+
+@pytest.mark.parametrize(
+    ("payload", "plain"),
+    [
+        ("just text", "just text"),
+        ({"at": {"$date": "2026-01-01T00:00:00.000Z"}}, {"at": "2026-01-01T00:00:00.000Z"}),
+        ({"big": {"$bigint": "12345678901234567890"}}, {"big": "12345678901234567890"}),
+        ([1, "ü", {"deep": [{}]}], [1, "ü", {"deep": [{}]}]),
+        (7, 7),
+        (None, None),
+    ],
+)
+def test_a_worker_sees_plain_json_whatever_the_client_wrote(sdk: Sdk, worker: Hand, payload: Any, plain: Any):
+    run_id = trigger(sdk, task(), payload)
+    assert worker.take(run_id).run.payload == plain
+    assert sdk("runs.retrieve", run_id).get("payload") == plain
+
+
+def test_a_large_payload_is_triggered(sdk: Sdk, worker: Hand):
+    if sdk.is_new:
+        pytest.skip("4.x uploads payloads of 128 KiB and more")
+    payload = {"text": "ü" * 150_000}
+    assert worker.take(trigger(sdk, task(), payload)).run.payload == payload
+
+
+def test_what_options_say_has_its_effect(sdk: Sdk, client: Client):
+    options = {
+        "tags": ["user:1", "user:2", "plain"],
+        "metadata": {"n": 1, "nested": {"a": [True]}},
+        "maxAttempts": 7,
+        "maxDuration": 90,
+        "priority": 5,
+        "concurrencyKey": "k",
+        "queue": "slow" if sdk.is_new else {"name": "slow"},
+        "ttl": "1h30m",
+        "delay": "10m",
+        "machine": "small-2x",
+    }
+    run_id = trigger(sdk, task(), {}, **options)
+    shown = sdk("runs.retrieve", run_id)
+    assert shown["tags"] == ["plain", "user:1", "user:2"]
+    assert shown["metadata"] == {"n": 1, "nested": {"a": [True]}}
+    assert (shown["status"], shown["ttl"]) == ("DELAYED", "1h30m")
+    delay = time_of(shown["delayedUntil"]) - time_of(shown["createdAt"])
+    assert 595 <= delay.total_seconds() <= 605
+    run = client.runs.get(run_id)
+    assert run.tags == {"user:1": "", "user:2": "", "plain": ""}
+    assert run.metadata == {"n": "1", "nested": '{"a":[true]}'}
+    assert (run.queue, run.concurrency_key) == ("slow", "k")
+    assert run.priority == (5 if sdk.is_new else 0)  # 3.x knows no priorities
+
+
+def test_a_failed_run_shows_its_error(sdk: Sdk, worker: Hand):
+    run_id = trigger(sdk, task())
+    worker.fail(run_id, "no such mailbox")
+    run = sdk("runs.retrieve", run_id)
+    assert (run["status"], run["isFailed"], run["isCompleted"]) == ("FAILED", True, True)
+    assert run["error"]["message"] == "no such mailbox"
+
+
+def test_an_idempotency_key_finds_its_run(sdk: Sdk, worker: Hand):
+    slug = task()
+    key = sdk("idempotencyKeys.create", "order-1", {"scope": "global"})
+    first = sdk("tasks.trigger", slug, {"n": 1}, {"idempotencyKey": key, "idempotencyKeyTTL": "1h"})
+    second = sdk("tasks.trigger", slug, {"n": 2}, {"idempotencyKey": key, "idempotencyKeyTTL": "1h"})
+    assert second["id"] == first["id"]
+    assert trigger(sdk, task(), idempotencyKey=key) != first["id"]
+    worker.fail(first["id"])
+    assert trigger(sdk, slug, idempotencyKey=key) != first["id"]
+
+
+def test_a_key_is_reset(sdk4: Sdk):
+    slug = task()
+    first = trigger(sdk4, slug, idempotencyKey="order-2")
+    assert sdk4("idempotencyKeys.reset", slug, "order-2", {"scope": "global"})["id"]
+    assert trigger(sdk4, slug, idempotencyKey="order-2") != first
+    with pytest.raises(SdkError, match="holds this idempotency key") as refused:
+        sdk4("idempotencyKeys.reset", slug, "never-used", {"scope": "global"})
+    assert refused.value.status == 404
+
+
+def test_the_key_is_shown_as_the_user_wrote_it(sdk4: Sdk):
+    key = sdk4("idempotencyKeys.create", "order-3", {"scope": "global"})
+    shown = sdk4("runs.retrieve", trigger(sdk4, task(), idempotencyKey=key))["idempotencyKey"]
+    assert shown == "order-3"
+    written = sdk4("runs.retrieve", trigger(sdk4, task(), idempotencyKey="order-4"))["idempotencyKey"]
+    assert written == "order-4"
+
+
+def test_a_run_is_cancelled_and_cancelling_it_again_does_no_harm(sdk: Sdk, worker: Hand):
+    run_id = trigger(sdk, task())
+    for _ in range(2):
+        assert sdk("runs.cancel", run_id) == {"id": run_id}
+    run = sdk("runs.retrieve", run_id)
+    assert (run["status"], run["isCancelled"], run["isCompleted"]) == ("CANCELED", True, True)
+    done = trigger(sdk, task())
+    worker.complete(done)
+    sdk("runs.cancel", done)
+    assert sdk("runs.retrieve", done)["status"] == "COMPLETED"
+
+
+def test_a_run_is_replayed_in_any_status(sdk: Sdk, worker: Hand):
+    first = trigger(sdk, task(), {"n": 1, "at": {"$date": "2026-01-01T00:00:00.000Z"}}, tags=["a"])
+    replayed = sdk("runs.replay", first)["id"]
+    worker.complete(first)
+    again = sdk("runs.replay", first)["id"]
+    assert len({first, replayed, again}) == 3
+    run = sdk("runs.retrieve", again)
+    assert (run["payload"]["n"], run["tags"], run["status"]) == (1, ["a"], "QUEUED")
+
+
+def test_a_replay_may_be_given_other_options(sdk4: Sdk, client: Client):
+    first = trigger(sdk4, task(), {"n": 1}, tags=["a"], metadata={"m": 1})
+    changes = {"payload": {"n": 2}, "tags": ["b"], "queue": "slow", "maxAttempts": 9, "priority": 2}
+    run_id = sdk4("runs.replay", first, changes)["id"]
+    run = sdk4("runs.retrieve", run_id)
+    assert (run["payload"], run["tags"], run["metadata"]) == ({"n": 2}, ["b"], {"m": 1})
+    ours = client.runs.get(run_id)
+    assert (ours.queue, ours.priority, ours.replay_of) == ("slow", 2, first)
+
+
+def test_a_delayed_run_is_rescheduled_and_another_is_not(sdk: Sdk):
+    run_id = trigger(sdk, task(), delay="1h")
+    moved = sdk("runs.reschedule", run_id, {"delay": "2h"})
+    assert (time_of(moved["delayedUntil"]) - time_of(moved["createdAt"])).total_seconds() > 7000
+    moved = sdk("runs.reschedule", run_id, {"delay": {"$date": "2100-01-01T00:00:00.000Z"}})
+    assert time_of(moved["delayedUntil"]).year == 2100
+    with pytest.raises(SdkError) as refused:
+        sdk("runs.reschedule", trigger(sdk, task()), {"delay": "1h"})
+    assert refused.value.status == 400
+
+
+def test_tags_are_added_up_to_ten(sdk: Sdk):
+    run_id = trigger(sdk, task(), tags=["a"])
+    assert "message" in sdk("api.addTags", run_id, {"tags": "b"})
+    sdk("api.addTags", run_id, {"tags": [f"t{n}" for n in range(8)]})
+    with pytest.raises(SdkError, match="at most 10 tags") as refused:
+        sdk("api.addTags", run_id, {"tags": ["one-more"]})
+    assert refused.value.status == 422
+    assert len(sdk("runs.retrieve", run_id)["tags"]) == 10
+
+
+def test_metadata_is_changed_by_operations(sdk: Sdk):
+    run_id = trigger(sdk, task(), metadata={"n": 1})
+    operations = [
+        {"type": "increment", "key": "n", "value": 2},
+        {"type": "append", "key": "steps", "value": "one"},
+        {"type": "set", "key": "$.nested.deep", "value": {"a": 1}},
+    ]
+    changed = sdk("api.updateRunMetadata", run_id, {"operations": operations})
+    assert changed["metadata"] == {"n": 3, "steps": ["one"], "nested": {"deep": {"a": 1}}}
+    sdk("api.updateRunMetadata", run_id, {"rootOperations": [{"type": "delete", "key": "n"}]})
+    assert sdk("api.getRunMetadata", run_id)["metadata"] == {"steps": ["one"], "nested": {"deep": {"a": 1}}}
+    assert sdk("api.updateRunMetadata", run_id, {"metadata": {"fresh": True}})["metadata"] == {"fresh": True}
+    assert sdk("runs.retrieve", run_id)["metadata"] == {"fresh": True}
+
+
+def test_a_run_of_the_other_dialect_is_seen_worked_on_and_replayed(sdk: Sdk, client: Client, worker: Hand):
+    slug = task()
+    client.jobs.create(slug)
+    ours = client.jobs.trigger(slug, {"n": 1}, tags={"team": "a", "plain": ""})
+    run = sdk("runs.retrieve", ours.id)
+    assert (run["taskIdentifier"], run["payload"], run["tags"]) == (slug, {"n": 1}, ["plain", "team:a"])
+    worker.complete(ours.id, [1])
+    replayed = sdk("runs.replay", ours.id)["id"]
+    assert client.runs.get(replayed).replay_of == ours.id
+    sdk("runs.cancel", replayed)
+    again = client.runs.replay(replayed)
+    assert sdk("runs.retrieve", again.id)["payload"] == {"n": 1}
+
+
+def test_the_family_of_a_run_is_shown(sdk4: Sdk, client: Client, worker: Hand):
+    parent = trigger(sdk4, task("parent"))
+    claim = worker.take(parent)
+    slug = task("child")
+    client.jobs.create(slug)
+    child = client.worker.attempt(parent, claim.run_token).spawn(slug, {"n": 1}, project_id=PROJECT).id
+    related = sdk4("runs.retrieve", parent)["relatedRuns"]
+    assert [one["id"] for one in related["children"]] == [child]
+    run = sdk4("runs.retrieve", child)
+    assert (run["relatedRuns"]["parent"]["id"], run["relatedRuns"]["root"]["id"], run["depth"]) == (parent, parent, 1)
+
+
+def test_a_run_that_is_not_there_is_404_at_once(sdk: Sdk):
+    with pytest.raises(SdkError) as refused:
+        sdk("runs.retrieve", "run_never")
+    assert (refused.value.status, refused.value.name) == (404, "NotFoundError")
+
+
+def test_more_than_ten_tags_are_refused_by_both(sdk: Sdk):
+    with pytest.raises(SdkError) as refused:
+        trigger(sdk, task(), tags=[f"t{n}" for n in range(11)])
+    assert refused.value.status == 422
