@@ -11,8 +11,8 @@ from runcord.http.operations import OPERATIONS
 from runcord.http.sse import MEDIA_TYPE
 
 PROTECTED = [operation for operation in OPERATIONS if operation.access != "public"]
-OF_EVERYBODY = ("{prefix", "{name}", "{task:")
-"""In paths of what every project has one of its own of: of keys with a prefix, of a projection, of a task."""
+OF_EVERYBODY = ("{prefix", "{name}", "{task:", "{packet:")
+"""In paths of what every project has one of its own of: of keys with a prefix, of a projection, of a task, of an upload."""
 ABOUT_ONE_THING = [
     operation
     for operation in PROTECTED
@@ -82,6 +82,8 @@ NAMES = (
     "batch_id",
     "name",
     "task",
+    "packet",
+    "grant",
 )
 """What paths name."""
 
@@ -126,6 +128,7 @@ def one_of_everything(api: Any) -> Mapping[str, str]:
         "name": "tag_index",
         "batch_id": api.post("/api/v3/batches", {"runCount": 1}).json()["id"],
         "task": "parse",
+        "packet": "a/b.json",
         "key_id": api.get("/v1/whoami").json()["key_id"],
     }
 
@@ -161,6 +164,7 @@ def tables(dsn: str) -> Any:
                 "select * from upstream_endings order by 1, 2, 3, 4",
                 "select * from bulk_operations order by 1, 2",
                 "select * from batches order by 1, 2",
+                "select * from uploads order by 1, 2",
                 "select * from api_keys order by 1, 2",
                 "select * from api_key_hashes order by 1, 2",
                 "select * from spent_tokens order by 1, 2",

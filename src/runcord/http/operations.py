@@ -6,6 +6,7 @@ The order matters where paths overlap: `/v1/runs/dlq` has to be met before `/v1/
 
 from runcord.http.compat.trigger.routes import batches as trigger_batches
 from runcord.http.compat.trigger.routes import bulk as trigger_bulk
+from runcord.http.compat.trigger.routes import packets as trigger_packets
 from runcord.http.compat.trigger.routes import realtime
 from runcord.http.compat.trigger.routes import runs as trigger_runs
 from runcord.http.compat.trigger.routes import tasks as trigger_tasks
@@ -61,6 +62,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *trigger_batches.OPERATIONS,
     *trigger_runs.OPERATIONS,
     *trigger_bulk.OPERATIONS,
+    *trigger_packets.OPERATIONS,
     *projections.OPERATIONS,
     *bulk_runs.OPERATIONS,
     *bulk_operations.OPERATIONS,

@@ -17,6 +17,7 @@
 --   run_terms         an inline projection: where to look for the runs of a job, a batch, a tag, a payload …
 --   bulk_operations   inline view: operations on many runs, and how far they have come
 --   batches           inline view: what was triggered at once
+--   uploads           large payloads, from their upload to the trigger that names them, for a day at most
 --   leases            the live attempts and until when their workers may work on them
 --   idempotency_keys  which run answers for a key, and until when
 --   event_waits       which run waits, or waited, for an event key
@@ -219,6 +220,15 @@ create table batches (
     primary key (project_id, batch_id)
 );
 create index batches_position on batches (project_id, position desc);
+
+create table uploads (
+    project_id text collate "C" not null,
+    path text collate "C" not null,
+    content_type text not null,
+    data bytea not null,
+    expires_at timestamptz not null,
+    primary key (project_id, path)
+);
 
 create table leases (
     project_id text collate "C" not null,

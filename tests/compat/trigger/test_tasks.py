@@ -65,10 +65,15 @@ def test_a_worker_sees_plain_json_whatever_the_client_wrote(sdk: Sdk, worker: Ha
 
 
 def test_a_large_payload_is_triggered(sdk: Sdk, worker: Hand):
-    if sdk.is_new:
-        pytest.skip("4.x uploads payloads of 128 KiB and more")
-    payload = {"text": "ü" * 150_000}
-    assert worker.take(trigger(sdk, task(), payload)).run.payload == payload
+    """4.x uploads payloads of 128 KiB and more, 3.x sends them along."""
+    payload = {"text": "ü" * 150_000, "at": {"$date": "2026-01-01T00:00:00.000Z"}}
+    plain = {**payload, "at": "2026-01-01T00:00:00.000Z"}
+    run_id = trigger(sdk, task(), payload)
+    assert sdk("runs.retrieve", run_id)["payload"] == plain
+    assert worker.take(run_id).run.payload == plain
+    batch = sdk("tasks.batchTrigger", task(), [{"payload": payload}, {"payload": 1}])
+    run_id = (sdk("batch.retrieve", batch["batchId"])["runs"] if sdk.is_new else [batch["runs"][0]["id"]])[0]
+    assert worker.take(run_id).run.payload == plain
 
 
 def test_what_options_say_has_its_effect(sdk: Sdk, client: Client):

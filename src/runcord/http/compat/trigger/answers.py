@@ -246,3 +246,19 @@ class BulkActionId(Document):
     """A bulk action."""
 
     id: str
+
+
+class DownloadAddress(Document):
+    """Where a packet is, for an hour."""
+
+    presignedUrl: str
+
+
+class UploadAddress(DownloadAddress):
+    """Where a packet can be uploaded, for an hour, and how a trigger names it then."""
+
+    storagePath: str
+
+
+class Nothing(Document):
+    """It was done."""

@@ -26,6 +26,7 @@ from runcord.http.compat.trigger.render import given_key, render_batch, render_r
 from runcord.http.compat.trigger.request_ids import id_for, id_for_request
 from runcord.http.compat.trigger.routes.runs import wants_new
 from runcord.http.compat.trigger.routes.tasks import gathered, guess
+from runcord.http.compat.trigger.uploads import inlined
 from runcord.http.compat.trigger.wishes import request_of
 from runcord.http.operation import Answer, Call, Operation, TokenAccess
 from runcord.http.targets import batch_in_path
@@ -161,13 +162,14 @@ async def _items(call: Call, bodies: Sequence[tuple[int, BatchItemBody]]) -> tup
     guesses = {task: await guess(call, task) for task in dict.fromkeys(body.task for _, body in bodies)}
     now = utc_now()
 
-    def wish(index: int, body: BatchItemBody) -> TriggerRequest:
+    async def wish(index: int, body: BatchItemBody) -> TriggerRequest:
         try:
-            return gathered(request_of(new_id("run"), body, now), guesses[body.task][1])
+            whole = await inlined(call, body)
+            return gathered(request_of(new_id("run"), whole, now), guesses[body.task][1])
         except Invalid as error:
             raise type(error)(f"items[{index}]: {error.message}", details=error.details) from error
 
-    items = [Item(index, body.task, wish(index, body)) for index, body in bodies]
+    items = [Item(index, body.task, await wish(index, body)) for index, body in bodies]
     return items, {task: job_id for task, (job_id, _) in guesses.items() if job_id is not None}
 
 

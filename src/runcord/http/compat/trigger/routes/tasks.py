@@ -11,6 +11,7 @@ from runcord.http.compat.trigger.bodies import TriggerTaskBody
 from runcord.http.compat.trigger.dialect import TRIGGER
 from runcord.http.compat.trigger.handles import handle_headers
 from runcord.http.compat.trigger.request_ids import id_for_request, request_key
+from runcord.http.compat.trigger.uploads import inlined
 from runcord.http.compat.trigger.wishes import request_of
 from runcord.http.operation import Answer, Call, Operation, TokenAccess
 
@@ -26,7 +27,7 @@ async def trigger_task(call: Call) -> Answer:
     task = call.path["task"]
     if not 0 < len(task) <= LONGEST_TASK:
         raise Invalid(f"the name of a task has 1 to {LONGEST_TASK} characters")
-    body = call.body(TriggerTaskBody)
+    body = await inlined(call, call.body(TriggerTaskBody))
     run_id, repeatable = id_for_request(call, "run"), request_key(call) is not None
     request = request_of(run_id, body, utc_now(), repeatable=repeatable)
     job_id, foresight = await guess(call, task)
