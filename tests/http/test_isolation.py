@@ -12,7 +12,7 @@ from runcord.http.sse import MEDIA_TYPE
 
 PROTECTED = [operation for operation in OPERATIONS if operation.access != "public"]
 OF_EVERYBODY = ("{prefix", "{name}", "{task:", "{packet:")
-"""In paths of what every project has one of its own of: of keys with a prefix, of a projection, of a task, of an upload."""
+"""In paths of what every project has one of its own of: of keys with a prefix, a projection, a task, an upload."""
 ABOUT_ONE_THING = [
     operation
     for operation in PROTECTED

@@ -3,12 +3,13 @@
 from typing import Any
 from uuid import uuid4
 
+import httpx2
 import pytest
 from tests.compat.trigger.conftest import Hand
 from tests.compat.trigger.sdk import Sdk, SdkError, time_of
 
 from runcord.client import Client
-from runcord.testing.server import PROJECT
+from runcord.testing.server import PROJECT, ServerProcess
 
 
 def task(name: str = "task") -> str:
@@ -244,3 +245,34 @@ def test_more_than_ten_tags_are_refused_by_both(sdk: Sdk):
     with pytest.raises(SdkError) as refused:
         trigger(sdk, task(), tags=[f"t{n}" for n in range(11)])
     assert refused.value.status == 422
+
+
+def test_a_request_that_is_sent_again_makes_nothing_twice(server: ServerProcess):
+    headers = {**server.headers, "x-trigger-request-idempotency-key": str(uuid4())}
+    with httpx2.Client(base_url=server.base_url, headers=headers) as http:
+        run_id, again = (http.post(f"/api/v1/tasks/{task('twice')}/trigger", json={}).json()["id"] for _ in "ab")
+        assert run_id != again  # the key is of a request, and these are two
+        path = f"/api/v1/tasks/{task('twice')}/trigger"
+        first, second = (http.post(path, json={"payload": 1}) for _ in range(2))
+        assert first.json() == second.json() == {"id": first.json()["id"], "isCached": False}
+        replays = {http.post(f"/api/v1/runs/{run_id}/replay").json()["id"] for _ in range(2)}
+        batches = {http.post("/api/v3/batches", json={"runCount": 1}).json()["id"] for _ in range(2)}
+        assert (len(replays), len(batches)) == (1, 1)
+
+
+def test_the_address_of_an_upload_allows_nothing_else(server: ServerProcess):
+    with httpx2.Client(base_url=server.base_url) as http:
+        path = f"trigger/{uuid4().hex}/payload.json"
+        url = http.put(f"/api/v2/packets/{path}", headers=server.headers).json()["presignedUrl"]
+        kind = {"Content-Type": "application/super+json"}
+        assert http.put(url, content='{"json":1}', headers=kind).status_code == 200
+        assert http.get(url).status_code == 404
+        assert http.put(f"{url[:-4]}AAAA", content="2").status_code == 403
+        download = http.get(f"/api/v1/packets/{path}", headers=server.headers).json()["presignedUrl"]
+        answer = http.get(download)
+        assert (answer.text, answer.headers["content-type"]) == ('{"json":1}', "application/super+json")
+        assert http.put(download, content="2").status_code == 404
+        assert http.get("/api/v1/packets/nowhere", headers=server.headers).status_code == 404
+        body = {"payload": "nowhere", "options": {"payloadType": "application/store"}}
+        refused = http.post("/api/v1/tasks/upload/trigger", json=body, headers=server.headers)
+        assert (refused.status_code, "nowhere" in refused.json()["error"]) == (400, True)
