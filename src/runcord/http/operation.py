@@ -13,9 +13,9 @@ from runcord.clock import monotonic
 from runcord.errors import Invalid, NotFound
 from runcord.http.backend import Backend
 from runcord.http.credentials import Key
-from runcord.http.quiet_stream import OpenSource
 from runcord.http.dialect import Dialect
 from runcord.http.public_tokens import PublicToken
+from runcord.http.quiet_stream import OpenSource
 from runcord.http.run_tokens import RunToken
 from runcord.http.sse import MEDIA_TYPE, Blocks
 from runcord.key.state import ALL
