@@ -276,3 +276,17 @@ def test_the_address_of_an_upload_allows_nothing_else(server: ServerProcess):
         body = {"payload": "nowhere", "options": {"payloadType": "application/store"}}
         refused = http.post("/api/v1/tasks/upload/trigger", json=body, headers=server.headers)
         assert (refused.status_code, "nowhere" in refused.json()["error"]) == (400, True)
+
+
+def test_a_job_with_a_debounce_window_gathers_triggers(sdk4: Sdk, client: Client):
+    slug = task()
+    refused = {"debounce": {"key": "k", "delay": "5s"}}
+    with pytest.raises(SdkError, match="debounce_window_secs"):
+        trigger(sdk4, slug, 1, **refused)
+    slug = task()
+    client.jobs.create(slug, debounce_window_secs=60)
+    first, second = (trigger(sdk4, slug, n, debounce={"key": "k", "delay": "5s"}) for n in (1, 2))
+    assert (first, sdk4("runs.retrieve", first)["payload"]) == (second, 2)
+    assert trigger(sdk4, slug, 3, debounce={"key": "other", "delay": "5s"}) != first
+    batch = sdk4("tasks.batchTrigger", slug, [{"payload": 1}, {"payload": 2}])
+    assert len(set(sdk4("batch.retrieve", batch["batchId"])["runs"])) == 2

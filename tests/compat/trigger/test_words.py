@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from runcord.errors import Invalid, TooManyTags
 from runcord.handling.idempotency import DEFAULT_LIFE_SECS
@@ -219,6 +220,14 @@ def test_unknown_options_are_passed_over_and_nulls_are_absent():
     body = TriggerTaskBody.model_validate({"payload": 1, "options": {"ttl": None, "newInVersion9": {"x": 1}}})
     request = request_of("run_1", body, NOW)
     assert (request.payload, request.ttl_secs, request.hints) == (1, None, None)
+
+
+def test_an_idempotency_key_fits_into_an_index():
+    body = {"options": {"idempotencyKey": "k" * 2048}}
+    assert request_of("run_1", TriggerTaskBody.model_validate(body), NOW).idempotency_key == "k" * 2048
+    for key in ("k" * 2049, "ü" * 1025, ""):
+        with pytest.raises(ValidationError):
+            TriggerTaskBody.model_validate({"options": {"idempotencyKey": key}})
 
 
 def test_a_replay_changes_only_what_is_given():

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from runcord.http.compat.trigger.body import LenientBody
 from runcord.http.models.value import INT32_MAX, MAX_SECS, Json
@@ -10,9 +10,18 @@ from runcord.run.metadata import MetadataOperation
 
 MOST_ITEMS = 1000
 MOST_RUN_IDS = 500
+MOST_KEY_BYTES = 2048
+"""An index takes no longer keys."""
+
+
+def _indexable(key: str) -> str:
+    if len(key.encode()) > MOST_KEY_BYTES:
+        raise ValueError(f"should have at most {MOST_KEY_BYTES:,} bytes in UTF-8: send a hash of it")
+    return key
+
 
 Task = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-Key = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_indexable)]
 Short = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Texts = str | list[str]
 """One, or several."""

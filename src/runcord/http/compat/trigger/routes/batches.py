@@ -165,7 +165,8 @@ async def _items(call: Call, bodies: Sequence[tuple[int, BatchItemBody]]) -> tup
     async def wish(index: int, body: BatchItemBody) -> TriggerRequest:
         try:
             whole = await inlined(call, body)
-            return gathered(request_of(new_id("run"), whole, now), guesses[body.task][1])
+            request = request_of(new_id("run"), whole, now)
+            return request if request.keys is None else gathered(request, guesses[body.task][1])
         except Invalid as error:
             raise type(error)(f"items[{index}]: {error.message}", details=error.details) from error
 
