@@ -22,6 +22,7 @@ from runcord.key import events as key_events
 from runcord.projection import events as projection_events
 from runcord.run import events as run_events
 from runcord.run.events import Failure, Refusal
+from runcord.run.metadata import MetadataOperation
 from runcord.run.retry import RetryPolicy
 from runcord.run.status import FINISHED, REPLAYABLE, SLOT_HOLDING, TERMINAL, TRANSITIONS, Status
 from runcord.run.trace import ExecutionTrace
@@ -91,7 +92,18 @@ def events() -> str:
         for event in get_args(kinds) or (kinds,):
             lines += _event(event)
     lines += ["## Shapes", ""]
-    for shape in (Admission, ExecutionTrace, Failure, Hold, Refusal, RetryPolicy, RunFilter, bulk_events.Outcome):
+    for shape in (
+        Admission,
+        batch_events.BatchItem,
+        ExecutionTrace,
+        Failure,
+        Hold,
+        MetadataOperation,
+        Refusal,
+        RetryPolicy,
+        RunFilter,
+        bulk_events.Outcome,
+    ):
         lines += [f"### {shape.__name__}", "", inspect.cleandoc(shape.__doc__ or ""), "", *_members(shape), ""]
     return EVENT_HEAD + "\n".join(lines).rstrip() + "\n"
 
