@@ -9,7 +9,7 @@ import orjson
 from runcord.http.compat.trigger.duration import duration
 from runcord.http.compat.trigger.failure import task_run_error
 from runcord.http.compat.trigger.status import realtime_status
-from runcord.http.compat.trigger.tags import shown
+from runcord.key.token_scopes import tag_texts
 from runcord.run.packet import PLAIN
 from runcord.run.state import Run
 from runcord.run.status import Status
@@ -96,7 +96,7 @@ def row(
         "outputType": run.output_type or PLAIN,
         "metadata": None if run.metadata is None else orjson.dumps(run.metadata).decode(),
         "metadataType": PLAIN,
-        "runTags": array(shown(run.tags)),
+        "runTags": array(tag_texts(run.tags)),
         "realtimeStreams": array(_streams(run.metadata)),
         "error": None if error is None else orjson.dumps(error).decode(),
     }
