@@ -8,6 +8,8 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from runcord.handling.keys import seal_name
+from runcord.handling.sealing import Sealer
 from runcord.http.key_administration import find_key
 from runcord.testing.postgres import TestServer, as_superuser
 
@@ -107,6 +109,23 @@ def test_a_key_can_be_made_listed_and_revoked(runcord: Run, dsn: str) -> None:
     listed = json.loads(runcord("keys", "list", "--project", "shop", "--format", "json", DATABASE_URL=dsn).stdout)
     assert [(each["key_id"], each["revoked_at"] is not None) for each in listed] == [(key["key_id"], True)]
     assert key["api_key"] not in json.dumps(listed)
+
+
+def test_a_key_is_made_in_a_form_of_trigger_dev_and_sealed_for_the_server(runcord: Run, dsn: str) -> None:
+    runcord("projects", "create", "shop", DATABASE_URL=dsn)
+    secret = "of the server and of nobody else's"
+    create = ("keys", "create", "--project", "shop", "--name", "app", "--format", "json", "--environment", "dev")
+    made = runcord(*create, "--scope", "*", "--form", "trigger", DATABASE_URL=dsn, RUNCORD_SECRET_KEY=secret)
+    key = json.loads(made.stdout)
+    assert key["api_key"].startswith("tr_dev_")
+    with psycopg.connect(dsn) as conn:
+        row = conn.execute("select sealed from api_key_hashes where key_id = %s", (key["key_id"],)).fetchone()
+    assert row is not None
+    assert Sealer(secret.encode()).open("shop", seal_name(key["key_id"]), bytes(row[0])) == key["api_key"]
+
+    public = json.loads(runcord(*create, "--form", "trigger-pk", DATABASE_URL=dsn).stdout)
+    assert public["api_key"].startswith("pk_dev_") and public["scopes"] == ["runs:read"]
+    assert runcord(*create, "--scope", "*", DATABASE_URL=dsn).returncode == 2
 
 
 def test_a_key_can_be_rotated_once(runcord: Run, dsn: str) -> None:

@@ -39,6 +39,18 @@ def test_keys_are_made_rotated_and_revoked(admin: Client, server: ServerProcess)
     assert keys[rotated.new_key_id].revoked_at == admin.keys.get(rotated.new_key_id).revoked_at is not None
 
 
+def test_tokens_are_made_and_open_what_they_say(admin: Client, server: ServerProcess) -> None:
+    run, other = admin.jobs.trigger("parse", {"n": 1}), admin.jobs.trigger("parse")
+    made = admin.tokens.create([f"read:runs:{run.id}"], expires_in_secs=60, skip_columns=["payload"])
+    assert made.token not in repr(made)
+    with Client(server.base_url, made.token) as page:
+        assert (page.runs.get(run.id).status, page.runs.get(run.id).payload) == ("queued", None)
+        with pytest.raises(PermissionDeniedError):
+            page.runs.get(other.id)
+    key = admin.keys.create("app", form="trigger-sk", environment="dev")
+    assert key.key.startswith("tr_dev_sk_") and (key.form, key.environment) == ("trigger-sk", "dev")
+
+
 def test_waits_are_seen_served_and_called_off(admin: Client) -> None:
     for key in ("order/1", "order/2", "other"):
         run = admin.jobs.trigger("parse")

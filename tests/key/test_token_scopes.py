@@ -41,11 +41,12 @@ LIST = ts.of_list()
 LIST_OF_TWO = ts.of_list(["parse", "send"])
 TASK = ts.of_tasks(["parse"])
 TASKS = ts.of_tasks(["parse", "send"])
+NO_TAGS = ts.of_tags([])
 INPUT = ts.of_input("run_1")
 
 TABLE: list[tuple[list[str], Action, set[str]]] = [
     # scopes, action, what they open, of all targets
-    (["read:runs"], "read", {"run", "alone", "tags", "batch", "list", "list of two"}),
+    (["read:runs"], "read", {"run", "alone", "tags", "no tags", "batch", "list", "list of two"}),
     (["read:runs:run_1"], "read", {"run"}),
     (["read:tasks"], "read", {"run", "alone", "list", "list of two", "task", "tasks"}),
     (["read:tasks:parse"], "read", {"run", "alone", "task"}),
@@ -88,6 +89,7 @@ TARGETS = {
     "task": TASK,
     "tasks": TASKS,
     "input": INPUT,
+    "no tags": NO_TAGS,
 }
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -10,11 +10,15 @@ from runcord.cli.output import Format, console, errors, print_facts, print_rows
 from runcord.cli.state import StateDir, resolve_database
 from runcord.errors import ConfigurationError, NotFound
 from runcord.key.commands import DEFAULT_GRACE_MINUTES, MAX_GRACE_MINUTES
+from runcord.key.form import PUBLIC_SCOPES
 
 T = TypeVar("T")
 
 projects = typer.Typer(help="Make and list projects. Uses the database directly.", no_args_is_help=True)
 keys = typer.Typer(help="Make, list, rotate and revoke API keys. Uses the database directly.", no_args_is_help=True)
+
+KeyForm = Literal["trigger", "trigger-sk", "trigger-pk"]
+KeyEnvironment = Literal["dev", "stg", "prod", "preview"]
 
 Project = Annotated[str, typer.Option("--project", help="The id of the project.")]
 
@@ -61,14 +65,34 @@ def create_key(
     expires_in_days: Annotated[
         int | None, typer.Option("--expires-in-days", min=1, max=3650, help="Never, when missing.")
     ] = None,
+    form: Annotated[
+        KeyForm | None,
+        typer.Option(
+            "--form",
+            help="A key as Trigger.dev's clients want it: root (`tr_prod_…`), additional (`tr_prod_sk_…`) or public "
+            "(`pk_prod_…`). `strait_…` when missing.",
+        ),
+    ] = None,
+    environment: Annotated[
+        KeyEnvironment | None,
+        typer.Option("--environment", help="The environment in the text of such a key; `prod` when missing."),
+    ] = None,
     format: Format = "text",
     state_dir: StateDir = None,
 ) -> None:
-    """Make an API key and print it: it is shown this once and kept nowhere."""
+    """Make an API key and print it: it is shown this once.
+
+    Keys that clients sign tokens with (`trigger`, `trigger-sk`) are kept sealed: run this with the server's
+    RUNCORD_SECRET_KEY, if it has one.
+    """
     from runcord.cli.database import connect
     from runcord.http.credentials import ALL_SCOPES
     from runcord.http.key_administration import create_key as create
 
+    if environment is not None and form is None:
+        raise ConfigurationError("--environment is for keys in a form of Trigger.dev: say which with --form.")
+    if form == "trigger-pk" and not scope:
+        scope = [*PUBLIC_SCOPES]
     wrong = [given for given in scope or () if given not in (*ALL_SCOPES, "*")]
     if wrong or not scope:
         raise ConfigurationError(
@@ -78,7 +102,7 @@ def create_key(
     dsn = resolve_database(state_dir)
     with connect(dsn) as conn:
         _require_project(conn, project)
-    made = create(dsn, project, name, scopes=scope, expires_in_days=expires_in_days)
+    made = create(dsn, project, name, scopes=scope, form=form, environment=environment, expires_in_days=expires_in_days)
     facts = {"key_id": made.key_id, "project_id": project, "name": name, "scopes": scope}
     print_facts({**facts, "expires_at": made.key.expires_at, "api_key": made.secret}, format)
     errors.print("Keep the key: it is not shown again.")
@@ -86,7 +110,7 @@ def create_key(
 
 @keys.command("list")
 def list_keys(project: Project, format: Format = "text", state_dir: StateDir = None) -> None:
-    """List the keys of a project, revoked ones too, oldest first. The keys themselves are kept nowhere."""
+    """List the keys of a project, revoked ones too, oldest first. The keys themselves are not shown."""
     from runcord.cli.database import connect
     from runcord.http.key_administration import keys_of
 
@@ -110,9 +134,9 @@ def rotate_key(
     format: Format = "text",
     state_dir: StateDir = None,
 ) -> None:
-    """Put a new key in the place of another and print it: it is shown this once and kept nowhere.
+    """Put a new key in the place of another and print it: it is shown this once.
 
-    The new key has the old one's name, scopes and end. The old one goes on until its grace is over.
+    The new key has the old one's form, name, scopes and end. The old one goes on until its grace is over.
     """
     from runcord.cli.database import connect
     from runcord.http.key_administration import rotate_key as rotate

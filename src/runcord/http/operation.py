@@ -189,12 +189,16 @@ def _never(request: Request, token: PublicToken) -> bool:
     return False
 
 
+Target = Callable[[Call], AsyncIterator[Resource]]
+"""Says what a call is about."""
+
+
 @dataclass(frozen=True)
 class TokenAccess:
     """How public tokens may call an operation."""
 
     action: Action
-    target: Callable[[Call], AsyncIterator[Resource]]
+    target: Target
     """What the call is about, most telling first: a scope of any one of these is enough, and the others are not asked
     for then. See `runcord.http.targets`."""
     hides: bool = False

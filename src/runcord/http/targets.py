@@ -38,11 +38,11 @@ async def batch_in_path(call: Call) -> AsyncIterator[Resource]:
 async def runs_of_filter(call: Call) -> AsyncIterator[Resource]:
     """Yield what a list of runs by the filters of `/v1/runs` is about: all filters hold, so that any one narrows it."""
     wanted = call.query(FilterQuery).filter
-    yield Resource("runs")
+    tags = {key: value for key, value in wanted.tags.items() if value is not None}
+    for resource in scopes.of_tags(scopes.tag_texts(tags)):
+        yield resource
     if wanted.batch_id is not None:
         yield scopes.of_batch(wanted.batch_id)[0]
-    tags = {key: value for key, value in wanted.tags.items() if value is not None}
-    yield scopes.of_tags(scopes.tag_texts(tags))[1]
     tasks: list[str] = []
     if wanted.job_id is not None:
         with suppress(JobNotFound):

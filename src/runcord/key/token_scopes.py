@@ -98,8 +98,9 @@ def of_run(run_id: str, task: str, tags: Iterable[str], batch_id: str | None) ->
 
 
 def of_tags(tags: Iterable[str]) -> tuple[Resource, ...]:
-    """Return the target of calls about the runs that have all of some tags."""
-    return (Resource("runs"), Resource("tags", frozenset(tags)))
+    """Return the target of calls about the runs that have all of some tags; without any, they are about all runs."""
+    named = frozenset(tags)
+    return (Resource("runs"), Resource("tags", named)) if named else (Resource("runs"),)
 
 
 def of_batch(batch_id: str) -> tuple[Resource, ...]:

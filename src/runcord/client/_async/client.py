@@ -15,6 +15,7 @@ from runcord.client._async.ledger import AsyncLedger
 from runcord.client._async.projections import AsyncProjections
 from runcord.client._async.runs import AsyncRuns
 from runcord.client._async.tags import AsyncTags
+from runcord.client._async.tokens import AsyncTokens
 from runcord.client._async.worker import AsyncWorkerCalls
 from runcord.client.configuration import configure
 
@@ -44,6 +45,7 @@ class AsyncClient:
         self.worker = AsyncWorkerCalls(self._connection)
         self.events = AsyncEvents(self._connection)
         self.keys = AsyncKeys(self._connection)
+        self.tokens = AsyncTokens(self._connection)
         self.batches = AsyncBatches(self._connection)
         self.tags = AsyncTags(self._connection)
         self.dead_letters = AsyncDeadLetters(self._connection)

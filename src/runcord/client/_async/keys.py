@@ -1,6 +1,7 @@
 """Calls about API keys."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from runcord.client._async.connection import AsyncConnection
 from runcord.client._async.pager import AsyncPager
@@ -21,17 +22,23 @@ class AsyncKeys:
         scopes: Sequence[str] | None = None,
         expires_in_days: int | None = None,
         rotation_interval_days: int | None = None,
+        form: Literal["trigger", "trigger-sk", "trigger-pk"] | None = None,
+        environment: Literal["dev", "stg", "prod", "preview"] | None = None,
     ) -> NewApiKey:
         """Make a key and return it with the key itself, which nobody is told again.
 
-        Without `scopes` it may do what the client's own key may. Raises PermissionDeniedError for scopes that the
-        client's own key does not have.
+        With a `form` it looks like a key of Trigger.dev, of that environment, and works with its clients: a root key,
+        an additional one, or a public one, which reads runs without their payloads and outputs. Without `scopes` it may
+        do what the client's own key may. Raises PermissionDeniedError for scopes that the client's own key does not
+        have.
         """
         body = given(
             name=name,
             scopes=None if scopes is None else [*scopes],
             expires_in_days=expires_in_days,
             rotation_interval_days=rotation_interval_days,
+            form=form,
+            environment=environment,
         )
         return await self._connection.send(Request("POST", path("v1", "api-keys"), NewApiKey, body=body))
 

@@ -16,6 +16,7 @@ from runcord.client._sync.ledger import Ledger
 from runcord.client._sync.projections import Projections
 from runcord.client._sync.runs import Runs
 from runcord.client._sync.tags import Tags
+from runcord.client._sync.tokens import Tokens
 from runcord.client._sync.worker import WorkerCalls
 from runcord.client.configuration import configure
 
@@ -45,6 +46,7 @@ class Client:
         self.worker = WorkerCalls(self._connection)
         self.events = Events(self._connection)
         self.keys = Keys(self._connection)
+        self.tokens = Tokens(self._connection)
         self.batches = Batches(self._connection)
         self.tags = Tags(self._connection)
         self.dead_letters = DeadLetters(self._connection)

@@ -19,7 +19,7 @@ from runcord.client.models.bulk import (
 )
 from runcord.client.models.events import EventStats, EventTrigger, PurgedWaits, SentToPrefix
 from runcord.client.models.jobs import DependencyStatus, Job, JobDependency, JobHealth, RunDependency, Switched
-from runcord.client.models.keys import ApiKey, NewApiKey, RotatedApiKey
+from runcord.client.models.keys import ApiKey, NewApiKey, PublicToken, RotatedApiKey
 from runcord.client.models.projections import Projection, ProjectionComparison, ProjectionGeneration, RowDifference
 from runcord.client.models.record import (
     Checkpoint,
@@ -105,6 +105,7 @@ __all__ = [
     "Projection",
     "ProjectionComparison",
     "ProjectionGeneration",
+    "PublicToken",
     "PurgedWaits",
     "ReceivedEvent",
     "Rehearsal",

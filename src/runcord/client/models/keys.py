@@ -1,4 +1,4 @@
-"""API keys."""
+"""API keys, and the public tokens made in their name."""
 
 from datetime import datetime
 
@@ -22,6 +22,8 @@ class ApiKey(Model):
     replaces_key_id: str | None = None
     next_rotation_at: datetime | None = None
     revoked_at: datetime | None = None
+    form: str | None = None
+    environment: str | None = None
 
 
 class NewApiKey(ApiKey):
@@ -41,3 +43,10 @@ class RotatedApiKey(Model):
     scopes: list[str]
     grace_expires_at: datetime
     expires_at: datetime | None = None
+
+
+class PublicToken(Model):
+    """Show a public token just made, and when it ends."""
+
+    token: str = Field(repr=False)
+    expires_at: datetime

@@ -1,17 +1,20 @@
 """Subscriptions: runs as they change, each frame the run after an event."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from runcord.errors import Invalid
+from runcord.errors import Invalid, JobNotFound
 from runcord.http.compat.strait.render import render_run
 from runcord.http.models.run import JobRun
 from runcord.http.models.subscription import SelectQuery, SubscribeQuery
-from runcord.http.operation import Answer, Call, Operation
+from runcord.http.operation import Answer, Call, Operation, Target, TokenAccess
 from runcord.http.run_answers import load_run
 from runcord.http.selecting import selection, tag
 from runcord.http.sse import MEDIA_TYPE, frames, last_event_id
+from runcord.http.targets import run_in_path
+from runcord.key import token_scopes as scopes
+from runcord.key.token_scopes import Resource
 from runcord.run.state import Run
 from runcord.streaming.events import last_position
 from runcord.streaming.run_updates import Subscription
@@ -42,11 +45,14 @@ async def subscribe(call: Call) -> Answer:
     Frames are as for one run, in the order of the ledger. A run comes in when it meets the conditions (it is given the
     tag, say), and is sent after each event that leaves it so. First come the runs as they are, then the changes; with
     `after`, the changes since that position alone. Such a stream has no end: one that ends was cut.
+
+    A tag without a colon stands for its key with any value; with a public token, for its key without a value.
     """
     query = call.query(SelectQuery)
     job_id = None if query.job is None else await call.backend.job_refs.find(call.project_id, query.job)
     selected = selection(
-        tags=[tag(text, any_value=True) for text in query.tag or ()],
+        # To who has but a scope for the tag `user`, the tag `user:1` is another.
+        tags=[tag(text, any_value=call.public is None) for text in query.tag or ()],
         job_id=job_id,
         batch_id=query.batch,
         statuses=query.status,
@@ -126,13 +132,36 @@ def _frame(version: Version, project_id: str) -> bytes:
     return made
 
 
-def _operation(path: str, handle: Any, summary: str, query: type[SubscribeQuery]) -> Operation:
+async def runs_of_conditions(call: Call) -> AsyncIterator[Resource]:
+    """Yield what a subscription by conditions is about: all of them hold, so that any one narrows it."""
+    query = call.query(SelectQuery)
+    for resource in scopes.of_tags(query.tag or ()):
+        yield resource
+    if query.batch is not None:
+        yield scopes.of_batch(query.batch)[0]
+    if query.job is not None:
+        with suppress(JobNotFound):
+            job = await call.backend.job_refs.job(call.project_id, query.job)
+            yield scopes.of_list([job.settings.slug])[1]
+    yield scopes.of_list()[1]
+
+
+def _operation(path: str, handle: Any, summary: str, query: type[SubscribeQuery], target: Target) -> Operation:
     return Operation(
-        "GET", path, handle, summary, "runs", "runs:read", query=query, answer=JobRun, media_type=MEDIA_TYPE
+        "GET",
+        path,
+        handle,
+        summary,
+        "runs",
+        "runs:read",
+        query=query,
+        answer=JobRun,
+        media_type=MEDIA_TYPE,
+        tokens=TokenAccess("read", target),
     )
 
 
 OPERATIONS = (
-    _operation("/v1/runs/{run_id}/subscribe", subscribe_to_run, "Subscribe to a run", SubscribeQuery),
-    _operation("/v1/subscribe", subscribe, "Subscribe to runs", SelectQuery),
+    _operation("/v1/runs/{run_id}/subscribe", subscribe_to_run, "Subscribe to a run", SubscribeQuery, run_in_path),
+    _operation("/v1/subscribe", subscribe, "Subscribe to runs", SelectQuery, runs_of_conditions),
 )
