@@ -411,3 +411,8 @@ def test_trigger_devs_clients_are_refused_in_their_way(api: Api) -> None:
     assert answer.status_code == 401
     assert isinstance(answer.json()["error"], str) and answer.json()["code"] == "authentication_required"
     assert api.post(MINT, {}).json()["error"].startswith("the body is not valid: scopes")
+
+
+def test_a_token_of_a_key_that_is_a_moment_old_is_good(api: Api, new_of: NewOf) -> None:
+    for _ in range(3):  # the one before has made the server ask which keys there are
+        assert api.speaking_as(signed(new_of().secret, ["read:runs"])).get("/v1/runs").status_code == 200

@@ -16,6 +16,7 @@ from tests.http.test_public_tokens import signed
 
 from runcord.http import targets
 from runcord.http.app import create_app, routes
+from runcord.http.compat.trigger import targets as trigger_dev
 from runcord.http.key_administration import create_key
 from runcord.http.operation import Answer, Call, Operation
 from runcord.http.operations import OPERATIONS
@@ -37,6 +38,13 @@ OPENED_BY = {
     ("read", targets.batch_in_path): {"read:runs", "read:batch", "read:batch:{batch_id}"},
     ("read", targets.runs_of_filter): {"read:runs", "read:tasks"},
     ("read", subscriptions.runs_of_conditions): {"read:runs", "read:tasks"},
+    ("read", trigger_dev.runs_of_tasks): {"read:runs", "read:tasks"},
+    ("write", targets.run_in_path): {"write:runs", "write:runs:{run_id}", "write:tasks"},
+    ("trigger", trigger_dev.task_in_path): {"trigger:tasks", "trigger:tasks:parse"},
+    ("batchTrigger", trigger_dev.tasks_of_batch): {"batchTrigger:tasks", "batchTrigger:tasks:parse"},
+    ("batchTrigger", trigger_dev.tasks_of_items): {"batchTrigger:tasks", "batchTrigger:tasks:parse"},
+    # The request that is sent here says nothing of its tasks.
+    ("batchTrigger", trigger_dev.tasks_of_new_batch): {"batchTrigger:tasks"},
 }
 """What opens an operation, by what it does and what it is about: one that is about something else needs a line here."""
 
@@ -69,7 +77,8 @@ def things(api: Api) -> dict[str, str]:
     """What paths name: a run of a batch, with a tag."""
     api.new_job()
     batch = api.post("/v1/jobs/parse/trigger/bulk", {"items": [{"tags": {"user": "1"}}]}).json()
-    return dict.fromkeys(NAMES, "x") | {"run_id": batch["results"][0]["id"], "batch_id": batch["batch_id"]}
+    named = dict.fromkeys(NAMES, "x") | {"task": "parse"}
+    return named | {"run_id": batch["results"][0]["id"], "batch_id": batch["batch_id"]}
 
 
 def knock(gate: TestClient, operation: Operation, things: dict[str, str], secret: str) -> int:
@@ -94,11 +103,16 @@ EVERYTHING = {operation.operation_id for operation in PROTECTED}
 BY_TOKEN = {operation.operation_id: operation for operation in PROTECTED if operation.tokens is not None}
 
 
+def opened_by(operation: Operation) -> set[str]:
+    """Return the scopes that open an operation."""
+    assert operation.tokens is not None
+    about = operation.tokens.action, operation.tokens.target
+    assert about in OPENED_BY, f"say in OPENED_BY which scopes open {operation.operation_id}"
+    return OPENED_BY[about]
+
+
 def test_it_is_known_what_opens_each_operation_that_tokens_may_call() -> None:
-    unknown = {
-        name for name, one in BY_TOKEN.items() if one.tokens and (one.tokens.action, one.tokens.target) not in OPENED_BY
-    }
-    assert not unknown, "say in OPENED_BY which scopes open them"
+    assert all(opened_by(one) for one in BY_TOKEN.values())
     assert {"get_run", "list_runs", "stream_run"} <= BY_TOKEN.keys()
 
 
@@ -110,9 +124,7 @@ def test_a_secret_key_of_any_form_opens_every_route(gate, things, dsn, form: For
 
 def test_a_public_key_opens_what_reads_runs_and_can_leave_their_payloads_out(gate, things, dsn) -> None:
     expected = {
-        name
-        for name, one in BY_TOKEN.items()
-        if one.tokens and one.tokens.hides and "read:runs" in OPENED_BY[one.tokens.action, one.tokens.target]
+        name for name, one in BY_TOKEN.items() if one.tokens and one.tokens.hides and "read:runs" in opened_by(one)
     }
     for environment in get_args(Environment):
         key = create_key(dsn, PROJECT, "test", scopes=PUBLIC_SCOPES, form="trigger-pk", environment=environment)
@@ -122,11 +134,7 @@ def test_a_public_key_opens_what_reads_runs_and_can_leave_their_payloads_out(gat
 def test_each_scope_opens_what_it_is_about_and_nothing_else(gate, things, dsn) -> None:
     key = create_key(dsn, PROJECT, "test", form="trigger")
     for scope in SCOPES:
-        expected = {
-            name
-            for name, one in BY_TOKEN.items()
-            if one.tokens and scope in OPENED_BY[one.tokens.action, one.tokens.target]
-        }
+        expected = {name for name, one in BY_TOKEN.items() if scope in opened_by(one)}
         assert opened(gate, things, signed(key.secret, [scope.format(**things)])) == expected, scope
 
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import jwt
 
-from runcord.clock import unix_now
+from runcord.clock import monotonic, unix_now
 from runcord.errors import Forbidden, Unauthenticated
 from runcord.handling.sealing import derived_secret
 from runcord.http.credentials import Key
@@ -147,14 +147,19 @@ class PublicTokens:
             raise Unauthenticated(_NOT_VALID)
         key_id = claims.get("key")
         if isinstance(key_id, str):
-            signers = [(key_id, self._secret)]
-        else:
-            found = await self._keys.that_sign(project_id)
-            signers = [(one.key.key_id, one.text) for one in found if one.text is not None]
-        for key_id, text in signers:
-            if hmac.compare_digest(hmac.digest(text, signed, "sha256"), signature):
-                return _verified(project_id, key_id, _decode(token, text))
+            if not _is_signed_with(self._secret, signed, signature):
+                raise Unauthenticated(_NOT_VALID)
+            return _verified(project_id, key_id, _decode(token, self._secret))
+        began = monotonic()
+        for since in (0.0, began):  # the key may be younger than what is remembered
+            for one in await self._keys.that_sign(project_id, since=since):
+                if one.text is not None and _is_signed_with(one.text, signed, signature):
+                    return _verified(project_id, one.key.key_id, _decode(token, one.text))
         raise Unauthenticated(_NOT_VALID)
+
+
+def _is_signed_with(text: bytes, signed: bytes, signature: bytes) -> bool:
+    return hmac.compare_digest(hmac.digest(text, signed, "sha256"), signature)
 
 
 def _unverified(token: str) -> tuple[dict[str, Any], bytes, bytes]:

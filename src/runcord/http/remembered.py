@@ -29,10 +29,13 @@ class Remembered(Generic[K, V]):
         self._known: dict[K, _Known[V]] = {}
         self._asking: dict[K, asyncio.Task[_Known[V]]] = {}
 
-    async def get(self, key: K) -> V:
-        """Return the value. Raises what asking raises, which is not remembered."""
+    async def get(self, key: K, *, since: float = 0.0) -> V:
+        """Return the value, asked for since a moment of the monotonic clock.
+
+        Raises what asking raises, which is not remembered.
+        """
         known = self._known.get(key)
-        if known is None or monotonic() >= known.asked_at + CACHE_SECS:
+        if known is None or monotonic() >= known.asked_at + CACHE_SECS or known.asked_at < since:
             known = await self._ask_once(key)
         return known.value
 

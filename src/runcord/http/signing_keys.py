@@ -55,9 +55,9 @@ class SigningKeys:
             raise Unauthenticated("the key that the token was signed with was revoked or has expired")
         return found.key
 
-    async def that_sign(self, project_id: str) -> list[SigningKey]:
-        """Return the live keys of a project whose texts are kept. Raises Unavailable."""
-        return [one for one in await self._of_project.get(project_id) if one.is_live]
+    async def that_sign(self, project_id: str, *, since: float = 0.0) -> list[SigningKey]:
+        """Return the live keys of a project whose texts are kept, as known since a moment. Raises Unavailable."""
+        return [one for one in await self._of_project.get(project_id, since=since) if one.is_live]
 
     async def keep(self, key: Key, text: str) -> None:
         """Keep the text of a key that a client is going to sign with, unless it is kept already. Raises Unavailable."""
