@@ -17,6 +17,7 @@ from tests.http.test_public_tokens import signed
 from runcord.http import targets
 from runcord.http.app import create_app, routes
 from runcord.http.compat.trigger import targets as trigger_dev
+from runcord.http.compat.trigger.routes import realtime
 from runcord.http.key_administration import create_key
 from runcord.http.operation import Answer, Call, Operation
 from runcord.http.operations import OPERATIONS
@@ -38,6 +39,7 @@ OPENED_BY = {
     ("read", targets.batch_in_path): {"read:runs", "read:batch", "read:batch:{batch_id}"},
     ("read", targets.runs_of_filter): {"read:runs", "read:tasks"},
     ("read", subscriptions.runs_of_conditions): {"read:runs", "read:tasks"},
+    ("read", realtime.runs_with_tags): {"read:runs"},  # nor of tags here
     ("read", trigger_dev.runs_of_tasks): {"read:runs", "read:tasks"},
     ("write", targets.run_in_path): {"write:runs", "write:runs:{run_id}", "write:tasks"},
     ("trigger", trigger_dev.task_in_path): {"trigger:tasks", "trigger:tasks:parse"},

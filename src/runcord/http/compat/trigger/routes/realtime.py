@@ -4,24 +4,30 @@ A poll says how far its client has got, and so servers remember nothing between 
 subscription like any other: no connection to the database, no task but that of its request.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+from starlette.requests import Request
 
 from runcord.clock import monotonic, utc_now
 from runcord.errors import Invalid, NotFound
 from runcord.http.compat.trigger import shape as shapes
+from runcord.http.compat.trigger.dialect import TRIGGER
 from runcord.http.compat.trigger.duration import seconds
 from runcord.http.compat.trigger.shape import Offset, Shape
 from runcord.http.compat.trigger.shape_row import columns_without, row, schema
 from runcord.http.compat.trigger.status import is_new
 from runcord.http.models.shape import ShapeMessage, ShapeQuery, TagsShapeQuery
-from runcord.http.operation import Answer, Call, Operation
+from runcord.http.operation import Answer, Call, Operation, Target, TokenAccess
+from runcord.http.public_tokens import PublicToken
 from runcord.http.quiet_stream import is_gone
 from runcord.http.run_answers import no_such_run
 from runcord.http.selecting import selection, tag
+from runcord.http.targets import batch_in_path, run_in_path
+from runcord.key import token_scopes as scopes
+from runcord.key.token_scopes import Resource
 from runcord.ledger import mapper
 from runcord.run.packet import Packet, text_of
 from runcord.run.state import Run
@@ -50,7 +56,7 @@ _REFUSED_IN_TAGS = frozenset('"\\') | frozenset(map(chr, (*range(32), 127)))
 async def realtime_run(call: Call) -> Answer:
     """Follow a run by Electric's shape protocol, as `runs.subscribeToRun` does."""
     query, run_id = call.query(ShapeQuery), call.path["run_id"]
-    return await _answer(call, query, _shape("run", (run_id,), query), Selection(run_id=run_id))
+    return await _answer(call, query, _shape(call, "run", (run_id,), query), Selection(run_id=run_id))
 
 
 async def realtime_batch(call: Call) -> Answer:
@@ -60,7 +66,7 @@ async def realtime_batch(call: Call) -> Answer:
         found = await call.backend.read(BATCHES["get"], {"project_id": call.project_id, "batch_id": batch_id})
         if not found:
             raise NotFound(f"there is no batch {batch_id[:128]!r} in this project")
-    return await _answer(call, query, _shape("batch", (batch_id,), query), selection(batch_id=batch_id))
+    return await _answer(call, query, _shape(call, "batch", (batch_id,), query), selection(batch_id=batch_id))
 
 
 async def realtime_runs(call: Call) -> Answer:
@@ -73,7 +79,7 @@ async def realtime_runs(call: Call) -> Answer:
     names = tuple(shapes.names_in(query.tags))
     if not names or any(not _REFUSED_IN_TAGS.isdisjoint(name) for name in names):
         raise Invalid("tags must name one tag at least, without control characters, quotes and backslashes")
-    shape = _shape("tags", names, query, query.createdAt)
+    shape = _shape(call, "tags", names, query, query.createdAt)
     if shape.knows(query.handle) and query.offset != "-1":
         since_ms = shapes.since_of(query.handle or "") or 0
     else:
@@ -86,9 +92,16 @@ async def realtime_runs(call: Call) -> Answer:
     return await _answer(call, query, shape, selected, since_ms)
 
 
-def _shape(kind: str, names: tuple[str, ...], query: ShapeQuery, window: str | None = None) -> Shape:
-    """Return what the client asks for."""
-    return Shape(kind, names, columns_without(shapes.names_in(query.skipColumns)), window)
+def _shape(call: Call, kind: str, names: tuple[str, ...], query: ShapeQuery, window: str | None = None) -> Shape:
+    """Return what the client asks for, without what it may not see."""
+    skipped = [*shapes.names_in(query.skipColumns), *sorted(call.hidden)]
+    return Shape(kind, names, columns_without(skipped), window)
+
+
+async def runs_with_tags(call: Call) -> AsyncIterator[Resource]:
+    """Yield what a subscription to the runs with some tags is about."""
+    for resource in scopes.of_tags(shapes.names_in(call.query(TagsShapeQuery).tags)):
+        yield resource
 
 
 async def _answer(
@@ -234,7 +247,12 @@ def _text(document: bytes | None, packet_type: str | None) -> str | None:
     return text_of(None if document is None else orjson.loads(document), Packet(packet_type))
 
 
-def _operation(path: str, handle: Any, summary: str, query: type[ShapeQuery]) -> Operation:
+def _goes_on(request: Request, token: PublicToken) -> bool:
+    """Whether a poll goes on with a subscription: refused, it would end without a word to whoever waits for it."""
+    return bool(request.query_params.get("handle")) and request.query_params.get("offset") != "-1"
+
+
+def _operation(path: str, handle: Any, summary: str, query: type[ShapeQuery], target: Target) -> Operation:
     return Operation(
         "GET",
         path,
@@ -246,11 +264,13 @@ def _operation(path: str, handle: Any, summary: str, query: type[ShapeQuery]) ->
         answer=list[ShapeMessage],
         other_answers={409: list[ShapeMessage]},
         may_limit=True,
+        dialect=TRIGGER,
+        tokens=TokenAccess("read", target, hides=True, goes_on=_goes_on),
     )
 
 
 OPERATIONS = (
-    _operation("/realtime/v1/runs", realtime_runs, "Follow runs with tags", TagsShapeQuery),
-    _operation("/realtime/v1/runs/{run_id}", realtime_run, "Follow a run by polls", ShapeQuery),
-    _operation("/realtime/v1/batches/{batch_id}", realtime_batch, "Follow a batch by polls", ShapeQuery),
+    _operation("/realtime/v1/runs", realtime_runs, "Follow runs with tags", TagsShapeQuery, runs_with_tags),
+    _operation("/realtime/v1/runs/{run_id}", realtime_run, "Follow a run by polls", ShapeQuery, run_in_path),
+    _operation("/realtime/v1/batches/{batch_id}", realtime_batch, "Follow a batch by polls", ShapeQuery, batch_in_path),
 )
