@@ -5,14 +5,13 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from runcord.errors import Invalid, JobNotFound
-from runcord.http.compat.strait.render import render_run
 from runcord.http.models.run import JobRun
 from runcord.http.models.subscription import SelectQuery, SubscribeQuery
 from runcord.http.operation import Answer, Call, Operation, Target, TokenAccess
-from runcord.http.run_answers import load_run
+from runcord.http.run_answers import load_run, shown_run
 from runcord.http.selecting import selection, tag
 from runcord.http.sse import MEDIA_TYPE, frames, last_event_id
-from runcord.http.targets import run_in_path
+from runcord.http.targets import run_in_path as the_run
 from runcord.key import token_scopes as scopes
 from runcord.key.token_scopes import Resource
 from runcord.run.state import Run
@@ -20,8 +19,6 @@ from runcord.streaming.events import last_position
 from runcord.streaming.run_updates import Subscription
 from runcord.streaming.selection import Selection
 from runcord.streaming.versions import Version
-
-_FORM = "sse"
 
 
 async def subscribe_to_run(call: Call) -> Answer:
@@ -51,7 +48,7 @@ async def subscribe(call: Call) -> Answer:
     query = call.query(SelectQuery)
     job_id = None if query.job is None else await call.backend.job_refs.find(call.project_id, query.job)
     selected = selection(
-        # To who has but a scope for the tag `user`, the tag `user:1` is another.
+        # A token's scope names a tag whole.
         tags=[tag(text, any_value=call.public is None) for text in query.tag or ()],
         job_id=job_id,
         batch_id=query.batch,
@@ -85,7 +82,7 @@ def _subscription(call: Call, selected: Selection, after: int | None, coalesce: 
             async with backend.run_updates.subscribe(project_id, selected, after=after, coalesce=coalesce) as opened:
                 if told is not None:
                     opened.last = told
-                yield _Frames(opened, project_id)
+                yield _Frames(opened, call)
 
     return Answer(source=source)
 
@@ -93,9 +90,9 @@ def _subscription(call: Call, selected: Selection, after: int | None, coalesce: 
 class _Frames:
     """A subscription as frames of server-sent events."""
 
-    def __init__(self, subscription: Subscription, project_id: str) -> None:
+    def __init__(self, subscription: Subscription, call: Call) -> None:
         self._subscription = subscription
-        self._project_id = project_id
+        self._call = call
 
     def listen(self, wake: Callable[[], None] | None) -> None:
         """Call `wake` when something has come to be read."""
@@ -120,20 +117,21 @@ class _Frames:
     async def read(self) -> bytes:
         """Return the next frames. Raises as a subscription does."""
         versions: Sequence[Version] = await self._subscription.read()
-        return b"".join(_frame(version, self._project_id) for version in versions)
+        return b"".join(_frame(version, self._call) for version in versions)
 
 
-def _frame(version: Version, project_id: str) -> bytes:
-    """Return the frame of a version, made once for all who have selected it."""
-    made = version.rendered.get(_FORM)
+def _frame(version: Version, call: Call) -> bytes:
+    """Return the frame of a version, made once for all who may see as much of it."""
+    form = ",".join(("sse", *sorted(call.hidden)))
+    made = version.rendered.get(form)
     if made is None:
-        run = render_run(version.run, version.payload, version.result, project_id=project_id)
-        made = version.rendered[_FORM] = frames([(version.position, run)])
+        run = shown_run(call, version.run, version.payload, version.result)
+        made = version.rendered[form] = frames([(version.position, run)])
     return made
 
 
 async def runs_of_conditions(call: Call) -> AsyncIterator[Resource]:
-    """Yield what a subscription by conditions is about: all of them hold, so that any one narrows it."""
+    """Yield what a subscription to several runs is about: all conditions hold, so that any one narrows it."""
     query = call.query(SelectQuery)
     for resource in scopes.of_tags(query.tag or ()):
         yield resource
@@ -154,14 +152,14 @@ def _operation(path: str, handle: Any, summary: str, query: type[SubscribeQuery]
         summary,
         "runs",
         "runs:read",
+        tokens=TokenAccess("read", target, hides=True),
         query=query,
         answer=JobRun,
         media_type=MEDIA_TYPE,
-        tokens=TokenAccess("read", target),
     )
 
 
 OPERATIONS = (
-    _operation("/v1/runs/{run_id}/subscribe", subscribe_to_run, "Subscribe to a run", SubscribeQuery, run_in_path),
+    _operation("/v1/runs/{run_id}/subscribe", subscribe_to_run, "Subscribe to a run", SubscribeQuery, the_run),
     _operation("/v1/subscribe", subscribe, "Subscribe to runs", SelectQuery, runs_of_conditions),
 )

@@ -93,15 +93,8 @@ async def realtime_runs(call: Call) -> Answer:
 
 
 def _shape(call: Call, kind: str, names: tuple[str, ...], query: ShapeQuery, window: str | None = None) -> Shape:
-    """Return what the client asks for, without what it may not see."""
-    skipped = [*shapes.names_in(query.skipColumns), *sorted(call.hidden)]
-    return Shape(kind, names, columns_without(skipped), window)
-
-
-async def runs_with_tags(call: Call) -> AsyncIterator[Resource]:
-    """Yield what a subscription to the runs with some tags is about."""
-    for resource in scopes.of_tags(shapes.names_in(call.query(TagsShapeQuery).tags)):
-        yield resource
+    """Return what the client asks for; what its token hides goes before what it wants to leave out itself."""
+    return Shape(kind, names, columns_without(call.hidden or shapes.names_in(query.skipColumns)), window)
 
 
 async def _answer(
@@ -247,9 +240,19 @@ def _text(document: bytes | None, packet_type: str | None) -> str | None:
     return text_of(None if document is None else orjson.loads(document), Packet(packet_type))
 
 
+async def runs_with_tags(call: Call) -> AsyncIterator[Resource]:
+    """Yield what a subscription to tags is about: a run must have all, so that the scope of any one will do."""
+    for resource in scopes.of_tags(shapes.names_in(call.query(TagsShapeQuery).tags)):
+        yield resource
+
+
 def _goes_on(request: Request, token: PublicToken) -> bool:
-    """Whether a poll goes on with a subscription: refused, it would end without a word to whoever waits for it."""
-    return bool(request.query_params.get("handle")) and request.query_params.get("offset") != "-1"
+    """Whether a poll goes on with a shape that was begun before: it must not fail because its token has expired.
+
+    A client that is refused stops without a word to its user.
+    """
+    query = request.query_params
+    return shapes.is_handle(query.get("handle")) and query.get("offset", "-1") != "-1"
 
 
 def _operation(path: str, handle: Any, summary: str, query: type[ShapeQuery], target: Target) -> Operation:
@@ -260,12 +263,12 @@ def _operation(path: str, handle: Any, summary: str, query: type[ShapeQuery], ta
         summary,
         "trigger.dev",
         "runs:read",
+        tokens=TokenAccess("read", target, hides=True, goes_on=_goes_on),
+        dialect=TRIGGER,
         query=query,
         answer=list[ShapeMessage],
         other_answers={409: list[ShapeMessage]},
         may_limit=True,
-        dialect=TRIGGER,
-        tokens=TokenAccess("read", target, hides=True, goes_on=_goes_on),
     )
 
 
