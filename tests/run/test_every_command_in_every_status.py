@@ -70,6 +70,7 @@ Reschedule       | yes yes no  no  no  no  | no  no  | no  no  no  no  no  no  n
 Replay           | no  no  no  no  no  no  | yes no  | yes yes yes yes yes yes yes
 StageReplay      | no  no  no  no  no  no  | yes -   | no  no  no  no  no  no  no
 ReplayDeadLetter | no  no  no  no  no  no  | yes yes | no  no  no  no  no  no  no
+OpenStream       | yes yes yes yes yes yes | no  yes | no  no  no  no  no  no  no
 ResetIdempotency | yes yes yes yes yes yes | yes yes | yes yes yes yes yes yes yes
 SetDebug         | yes yes yes yes yes yes | yes yes | yes yes yes yes yes yes yes
 ReceiveEvent     | no  no  no  no  no  no  | no  no  | no  no  no  no  no  no  no
@@ -123,6 +124,7 @@ COMMANDS: dict[str, tuple[Callable[[Claim], c.Command], tuple[type, ...]]] = {
     "Pause": (lambda _: c.Pause(), (e.Paused,)),
     "Resume": (lambda _: c.Resume(), (e.Resumed,)),
     "Restart": (lambda _: c.Restart(), (e.Restarted,)),
+    "OpenStream": (lambda _: c.OpenStream("tokens"), (e.StreamOpened,)),
     "Reschedule": (lambda _: c.Reschedule(moment(3 * 86400)), (e.Rescheduled,)),
     "Replay": (lambda _: c.Replay("run_again"), (e.Replayed,)),
     "StageReplay": (lambda _: c.StageReplay(), (e.ReplayStaged,)),

@@ -37,7 +37,7 @@ class Integers(list[int | None]):
     """`integer[]`."""
 
 
-class Bigints(list[int]):
+class Bigints(list[int | None]):
     """`bigint[]`."""
 
 

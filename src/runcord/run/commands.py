@@ -365,6 +365,13 @@ class ReplayDeadLetter:
 
 
 @dataclass(frozen=True)
+class OpenStream:
+    """Announce a stream of the run."""
+
+    stream_id: str
+
+
+@dataclass(frozen=True)
 class ResetIdempotency:
     """Free the run's idempotency key."""
 
@@ -417,6 +424,7 @@ OperatorCommand = (
     | Replay
     | StageReplay
     | ReplayDeadLetter
+    | OpenStream
     | ResetIdempotency
     | SetDebug
     | ReceiveEvent

@@ -13,7 +13,7 @@ from runcord.errors import IllegalTransition, Invalid, LineageTooDeep, StaleAtte
 from runcord.run import commands as c
 from runcord.run import events as e
 from runcord.run.deadline import later
-from runcord.run.limits import MAX_METADATA_BYTES, MAX_METADATA_KEYS, MAX_TAGS
+from runcord.run.limits import MAX_METADATA_BYTES, MAX_METADATA_KEYS, MAX_STREAMS, MAX_TAGS
 from runcord.run.metadata import applied, size_of
 from runcord.run.retry import delay_secs
 from runcord.run.state import Run
@@ -59,6 +59,7 @@ def decide(command: c.Command, run: Run | None, at: datetime) -> Events:
             | c.Replay()
             | c.StageReplay()
             | c.ReplayDeadLetter()
+            | c.OpenStream()
             | c.ResetIdempotency()
             | c.SetDebug()
             | c.ReceiveEvent()
@@ -411,6 +412,14 @@ def _operate(command: c.OperatorCommand, run: Run, at: datetime) -> Events:
         case c.ReplayDeadLetter():
             _require(run, {Status.DEAD_LETTER, Status.REPLAY_STAGED}, "be replayed from the dead-letter queue")
             return (e.DeadLetterReplayed(run.round + 1),)
+        case c.OpenStream():
+            if command.stream_id in run.streams:
+                return ()
+            if run.is_finished:
+                raise _refused(run, "be given a stream", "it has ended")
+            if len(run.streams) >= MAX_STREAMS:
+                raise Invalid(f"a run has at most {MAX_STREAMS} announced streams")
+            return (e.StreamOpened(command.stream_id),)
         case c.ResetIdempotency():
             return () if run.idempotency_key is None else (e.IdempotencyReset(run.idempotency_key),)
         case c.SetDebug():

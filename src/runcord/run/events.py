@@ -382,6 +382,14 @@ class DeadLetterReplayed:
 
 
 @dataclass(frozen=True)
+class StreamOpened:
+    """A stream of the run was announced: whoever follows the run can find its chunks."""
+
+    TYPE: ClassVar[str] = "run.stream_opened.v1"
+    stream_id: str
+
+
+@dataclass(frozen=True)
 class IdempotencyReset:
     """The run's idempotency key was freed for another run."""
 
@@ -463,6 +471,7 @@ Event = (
     | Replayed
     | ReplayStaged
     | DeadLetterReplayed
+    | StreamOpened
     | IdempotencyReset
     | DebugSet
     | Debugged

@@ -262,6 +262,8 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
             return {"replayed_as": event.new_run_id}
         case e.Continued():
             return {"continued_as": event.continuation_run_id}
+        case e.StreamOpened():
+            return {"streams": (*run.streams, event.stream_id)}
         case e.IdempotencyReset():
             return {"idempotency_key": None}
         case e.DebugSet():

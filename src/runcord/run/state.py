@@ -124,6 +124,9 @@ class Run:
     hints: Mapping[str, Any] | None = None
     """What was said at the trigger that has no effect."""
 
+    streams: tuple[str, ...] = ()
+    """The streams that were announced, in their order."""
+
     @property
     def is_terminal(self) -> bool:
         """Whether nothing can follow."""

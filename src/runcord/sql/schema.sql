@@ -292,8 +292,13 @@ create table run_chunks (
     attempt integer not null,
     recorded_at timestamptz not null,
     chunk bytea not null,
+    writer text collate "C",
+    writer_index bigint,
     primary key (project_id, run_id, sequence)
 );
+-- A writer that is cut off sends again what it does not know to be here; each chunk counts once.
+create unique index run_chunks_writer on run_chunks (project_id, run_id, stream_id, writer, writer_index)
+    where writer is not null;
 -- Retention. Rows come in the order of their times, so that this stays a few pages however many there are.
 create index run_chunks_recorded on run_chunks using brin (recorded_at);
 

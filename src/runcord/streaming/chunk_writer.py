@@ -12,9 +12,10 @@ from typing import Any
 import structlog
 
 from runcord.errors import InternalError, RuncordError
-from runcord.ledger.arrays import Booleans, Bytes, Integers, Texts
+from runcord.ledger.arrays import Bigints, Booleans, Bytes, Integers, Texts
 from runcord.ledger.statements import Touch
 from runcord.run.commands import Claim
+from runcord.run.status import FINISHED
 from runcord.sql import load
 
 log = structlog.get_logger(__name__)
@@ -24,19 +25,27 @@ SQL = load("runcord.sql", "queries/chunks.sql")
 BATCH_CHUNKS = 500
 BATCH_BYTES = 1024 * 1024
 
+_FINISHED = Texts(sorted(FINISHED))
+
 WRITES_AT_ONCE = 2
 """Over all projects: the connections are shared with heartbeats."""
 
 
 @dataclass(frozen=True)
 class NewChunk:
-    """What a worker says, for which run, and which attempt it speaks for."""
+    """What a worker says, for which run, and which attempt it speaks for; or what comes from outside of an attempt."""
 
     run_id: str
     claim: Claim
     stream_id: str
     done: bool
     chunk: bytes
+    outside: bool = False
+    """Whether it comes to the run whatever attempt is at work, until the run has ended."""
+    writer: str | None = None
+    """Who sends it, where it numbers its chunks: what it sends again counts once."""
+    index: int | None = None
+    """Its number among those of the writer, from 0."""
 
 
 Waiting = tuple[NewChunk, "asyncio.Future[int | None]"]
@@ -53,9 +62,10 @@ class ChunkWriter:
         self._turns = asyncio.Semaphore(WRITES_AT_ONCE)
 
     async def write(self, project_id: str, chunk: NewChunk) -> int | None:
-        """Write a chunk and return its number.
+        """Write a chunk and return its number, 0 if its writer had sent it before.
 
-        None says that it was not written: its attempt is not at work, or its lease was being changed just then.
+        None says that it was not written: its attempt is not at work, or the run has ended, or just then somebody was
+        changing it.
 
         Raises:
             Unavailable: the database is away; whether the chunk was written is not known.
@@ -94,7 +104,7 @@ class ChunkWriter:
             sequence = written.get(place)
             if not future.done():
                 future.set_result(sequence)
-            if sequence is not None:
+            if sequence:
                 heads[chunk.run_id] = max(sequence, heads.get(chunk.run_id, 0))
         for run_id, sequence in heads.items():
             self._on_write(project_id, run_id, sequence)
@@ -107,9 +117,14 @@ def _parameters(project_id: str, batch: Sequence[Waiting]) -> dict[str, Any]:
         "run_ids": Texts(chunk.run_id for chunk in chunks),
         "attempts": Integers(chunk.claim.attempt for chunk in chunks),
         "fences": Integers(chunk.claim.fence for chunk in chunks),
+        "outsides": Booleans(chunk.outside for chunk in chunks),
+        "outside_run_ids": Texts({chunk.run_id for chunk in chunks if chunk.outside}),
+        "finished": _FINISHED,
         "stream_ids": Texts(chunk.stream_id for chunk in chunks),
         "dones": Booleans(chunk.done for chunk in chunks),
         "chunks": Bytes(chunk.chunk for chunk in chunks),
+        "writers": Texts(chunk.writer for chunk in chunks),
+        "indexes": Bigints(chunk.index for chunk in chunks),
     }
 
 

@@ -1,16 +1,18 @@
 -- Chunks: what workers stream while they work. They are no events, and nothing here takes a ledger's lock.
 
 -- append_chunks --
--- Appends chunks of live attempts under the next numbers of their runs; all arrays run in parallel, in the order of
--- arrival. Tells the number of each by its place. Left out are those whose attempt has no lease, and those whose lease
--- somebody holds at this moment: waiting for it here could end in a deadlock with a group of commands. The lock on
--- the lease lets no attempt end before its chunks are there, the one on the head has the numbers appear in order.
+-- Appends chunks under the next numbers of their runs; all arrays run in parallel, in the order of arrival. Tells the
+-- number of each by its place, 0 for one that a writer has sent before. Left out are those whose attempt has no lease,
+-- those that come from outside to a run that has ended, and those whose lease or run somebody holds at this moment:
+-- waiting for it here could end in a deadlock with a group of commands. The lock lets no attempt, or run, end before
+-- its chunks are there, the one on the head has the numbers appear in order.
 with given as (
     select *
     from unnest(
-        %(run_ids)b::text[], %(attempts)b::integer[], %(fences)b::integer[], %(stream_ids)b::text[],
-        %(dones)b::boolean[], %(chunks)b::bytea[]
-    ) with ordinality as g (run_id, attempt, fence, stream_id, done, chunk, place)
+        %(run_ids)b::text[], %(attempts)b::integer[], %(fences)b::integer[], %(outsides)b::boolean[],
+        %(stream_ids)b::text[], %(dones)b::boolean[], %(chunks)b::bytea[], %(writers)b::text[], %(indexes)b::bigint[]
+    ) with ordinality
+        as g (run_id, attempt, fence, outside, stream_id, done, chunk, writer, writer_index, place)
 ),
 live as (
     select l.run_id, l.attempt, l.fence
@@ -19,12 +21,40 @@ live as (
     order by l.run_id
     for key share skip locked
 ),
-accepted as (
-    select g.run_id, g.stream_id, g.done, g.chunk, g.place, live.attempt,
-        row_number() over (partition by g.run_id order by g.place) as nth
+open_runs as (
+    select r.run_id
+    from runs r
+    where r.project_id = %(project_id)s and r.run_id = any (%(outside_run_ids)b::text[])
+        and r.status <> all (%(finished)b::text[])
+    order by r.run_id
+    for share skip locked
+),
+taken as (
+    select g.*, live.attempt as of_attempt
     from given g
     join live on live.run_id = g.run_id
         and (g.attempt is null or g.attempt = live.attempt) and (g.fence is null or g.fence = live.fence)
+    where not g.outside
+    union all
+    select g.*, 0
+    from given g
+    join open_runs o on o.run_id = g.run_id
+    where g.outside
+),
+repeated as (
+    select t.place
+    from taken t
+    where t.writer_index <= (
+        select max(c.writer_index)
+        from run_chunks c
+        where c.project_id = %(project_id)s and c.run_id = t.run_id and c.stream_id = t.stream_id
+            and c.writer = t.writer
+    )
+),
+accepted as (
+    select t.*, row_number() over (partition by t.run_id order by t.place) as nth
+    from taken t
+    where t.place not in (select place from repeated)
 ),
 heads as (
     insert into chunk_heads (project_id, run_id, sequence)
@@ -41,11 +71,26 @@ numbered as (
     join heads h on h.run_id = a.run_id
 ),
 written as (
-    insert into run_chunks (project_id, run_id, sequence, stream_id, done, attempt, recorded_at, chunk)
-    select %(project_id)s, n.run_id, n.sequence, n.stream_id, n.done, n.attempt, ledger_now(), n.chunk
+    insert into run_chunks (
+        project_id, run_id, sequence, stream_id, done, attempt, recorded_at, chunk, writer, writer_index
+    )
+    select %(project_id)s, n.run_id, n.sequence, n.stream_id, n.done, n.of_attempt, ledger_now(), n.chunk, n.writer,
+        n.writer_index
     from numbered n
+    on conflict do nothing
 )
-select place, sequence from numbered;
+select place, sequence from numbered
+union all
+select place, 0 from repeated;
+
+-- last_of_writer --
+-- The index of the last chunk that a writer has sent to a stream; without a writer, that of the stream's last chunk.
+select coalesce(
+    case when %(writer)s::text is null then count(*) - 1 else max(writer_index) filter (where writer = %(writer)s) end,
+    -1
+)
+from run_chunks
+where project_id = %(project_id)s and run_id = %(run_id)s and stream_id = %(stream_id)s;
 
 -- chunks --
 -- The chunks of a run after a number, in order: as many as have some bytes together, at least one, at most `limit`.
