@@ -37,9 +37,13 @@ MALFORMED = {
     "byte order mark": b"\xef\xbb\xbf{}",
 }
 
-NAMES = dict.fromkeys(
-    ("run_id", "job_id", "key_id", "event_key", "prefix", "operation_id", "task", "batch_id", "key"), "x"
-) | {"name": "lineage"}
+NAMES = {
+    **dict.fromkeys(
+        ("run_id", "job_id", "key_id", "event_key", "prefix", "operation_id", "task", "batch_id", "key"), "x"
+    ),
+    "name": "lineage",
+    "target": "self",
+}
 
 NO_OBJECT = {"a list": b"[]", "a string": b'"x"', "a number": b"1", "null": b"null", "a truth": b"true"}
 

@@ -53,6 +53,7 @@ BODIES: Mapping[str, Any] = {
     "set_output": {"output_key": "k", "value": 1},
     "set_state": {"key": "k", "value": 1},
     "stream_chunk": {"chunk": "c"},
+    "send_trigger_input": {"data": 1},
     "skip_event": {"position": 1, "reason": "r"},
     "trigger_task": {"payload": {}},
     "open_task_batch": {"runCount": 1},
@@ -84,6 +85,7 @@ NAMES = (
     "task",
     "packet",
     "grant",
+    "target",
 )
 """What paths name."""
 
@@ -129,6 +131,7 @@ def one_of_everything(api: Any) -> Mapping[str, str]:
         "batch_id": api.post("/api/v3/batches", {"runCount": 1}).json()["id"],
         "task": "parse",
         "packet": "a/b.json",
+        "target": "self",
         "key_id": api.get("/v1/whoami").json()["key_id"],
     }
 

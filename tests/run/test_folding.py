@@ -62,6 +62,7 @@ EXAMPLES: list[e.Event] = [
     e.Replayed("run_n"),
     e.ReplayStaged(),
     e.DeadLetterReplayed(2),
+    e.StreamOpened("tokens"),
     e.IdempotencyReset("k"),
     e.DebugSet(True),
     e.Debugged("Cancel", {"reason": "no"}, refusal=e.Refusal("illegal_transition", "it is over")),

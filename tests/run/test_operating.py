@@ -2,10 +2,11 @@
 
 import pytest
 
-from runcord.errors import IllegalTransition
+from runcord.errors import IllegalTransition, Invalid
 from runcord.run import commands as c
 from runcord.run import events as e
 from runcord.run.commands import Claim
+from runcord.run.decide import MAX_STREAMS
 from runcord.run.status import TRANSITIONS, Status
 from runcord.testing.scenario import FAILURE, given, history_to, moment, triggered
 
@@ -164,3 +165,18 @@ def test_debug_mode_is_switched_on_and_off_and_a_repetition_changes_nothing():
 
 def test_a_claim_without_a_word_speaks_for_whoever_works():
     EXECUTING.when(c.Log("x", claim=Claim())).then(e.Logged("x"))
+
+
+def test_streams_are_announced_once_until_the_run_has_ended() -> None:
+    run = given(triggered()).when(c.OpenStream("a")).then(e.StreamOpened("a"))
+    run = run.when(c.OpenStream("b")).then(e.StreamOpened("b"))
+    run.when(c.OpenStream("a")).then_nothing()
+    assert run.run.streams == ("a", "b")
+    ended = run.followed_by((e.Canceled("no need"),), moment(9))
+    ended.when(c.OpenStream("a")).then_nothing()
+    ended.when(c.OpenStream("c")).then_refused(IllegalTransition, contains="it has ended")
+
+
+def test_a_run_has_so_many_announced_streams() -> None:
+    full = given(triggered(), *(e.StreamOpened(str(n)) for n in range(MAX_STREAMS)))
+    full.when(c.OpenStream("one more")).then_refused(Invalid, contains="at most 100")

@@ -7,14 +7,14 @@ from runcord.job.events import Event
 from runcord.job.evolve import evolve
 from runcord.job.state import Dependency, Job
 from runcord.ledger.arrays import Bigints, Booleans, Bytes, Integers, Texts
-from runcord.ledger.mapper import Codec
+from runcord.ledger.mapper import JOBS
 from runcord.ledger.view import Change, Statement
 from runcord.recorded import Recorded
 from runcord.sql import load
 
 SQL = load("runcord_projections.job_view", "view.sql")
 
-CODEC = Codec(Job)
+CODEC = JOBS
 
 
 _decode = lru_cache(1024)(CODEC.decode)

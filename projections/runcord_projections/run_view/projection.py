@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from runcord.ledger.arrays import Bigints, Booleans, Bytes, Integers, Smallints, Texts, Times
-from runcord.ledger.mapper import Codec, to_json
+from runcord.ledger.mapper import RUNS, to_json
 from runcord.ledger.view import Change, Statement
 from runcord.recorded import Recorded
 from runcord.run import events as e
@@ -22,7 +22,7 @@ from runcord.sql import load
 
 SQL = load("runcord_projections.run_view", "view.sql")
 
-CODEC = Codec(Run)
+CODEC = RUNS
 
 INT32_MAX = 2**31 - 1
 _MILLISECOND = timedelta(milliseconds=1)

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 
 from runcord.errors import DependencyCycle
 from runcord.job.state import Dependency, Job
-from runcord.ledger.mapper import Codec
+from runcord.ledger.mapper import JOBS
 from runcord.ledger.transaction import Transaction
 from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/dependencies.sql")
 
-_JOBS = Codec(Job)
 _KEY = "dependency graph"
 
 
@@ -92,7 +91,7 @@ def _known(tx: Transaction) -> Graph:
 
 
 def _read(tx: Transaction) -> Graph:
-    jobs: Iterable[Job] = (_JOBS.decode(bytes(state)) for (state,) in tx.query(SQL["depending_jobs"], {}))
+    jobs: Iterable[Job] = (JOBS.decode(bytes(state)) for (state,) in tx.query(SQL["depending_jobs"], {}))
     return _graph({job.job_id: job.dependencies for job in jobs})
 
 

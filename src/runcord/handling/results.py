@@ -4,15 +4,12 @@ from dataclasses import dataclass, field
 
 from runcord.handling.consequence import SQL
 from runcord.handling.schema import check_result
-from runcord.job.state import Job
-from runcord.ledger.mapper import Codec
+from runcord.ledger.mapper import JOBS
 from runcord.ledger.transaction import Plan, Transaction
 from runcord.ledger.view import Statement
 from runcord.run.commands import Command, Complete
 from runcord.run.state import Run
 from runcord.run.status import Status
-
-_JOBS = Codec(Job)
 
 _KEY = "result schemas"
 
@@ -40,4 +37,4 @@ def check(tx: Transaction, run_id: str, command: Command) -> None:
         return
     run = tx.state(run_id)
     if isinstance(run, Run) and run.status is not Status.COMPLETED:
-        check_result(_JOBS.decode(jobs[run_id]), command.result)
+        check_result(JOBS.decode(jobs[run_id]), command.result)

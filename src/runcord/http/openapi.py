@@ -196,6 +196,9 @@ def _describe(operation: Operation, schemas: _Schemas) -> Described:
         body = RequestBody(
             required=not _permits_nothing(operation.body), content={"application/json": MediaType(schema=schema)}
         )
+    elif operation.raw_body is not None:
+        text_schema = Schema.model_validate({"type": "string"})
+        body = RequestBody(required=True, content={operation.raw_body: MediaType(schema=text_schema)})
     return Described(
         operationId=operation.operation_id,
         tags=[operation.tag],
@@ -303,7 +306,7 @@ def statuses_of_errors(operation: Operation) -> list[int]:
         found |= set(refusal.values()) if isinstance(refusal, Mapping) else {operation.status_of_refusal(None)}
     if operation.is_read:
         found |= {400, operation.status_of_conflict}  # `min_position`
-    if operation.body is not None:
+    if operation.body is not None or operation.raw_body is not None:
         found.add(413)
     if operation.is_stream or operation.may_limit:
         found.add(429)
@@ -340,7 +343,10 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Response | 
 def _event(data: Schema) -> Schema:
     """Return the schema of a server-sent event, whose `data` is a line of JSON with a schema of its own."""
     text = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
-    members = {"id": {"type": "string", "pattern": "^[0-9]+$", "description": "To resume after."}, "data": text}
+    members = {
+        "id": {"type": "string", "pattern": "^[0-9]+(-[0-9]+)?$", "description": "To resume after."},
+        "data": text,
+    }
     return Schema.model_validate({"type": "object", "properties": members, "required": ["id", "data"]})
 
 

@@ -231,6 +231,8 @@ class Operation:
     dialect: Dialect | None = None
     """Whose way to refuse it has, if not ours."""
     body: type[BaseModel] | None = None
+    raw_body: str | None = None
+    """The media type of a body that is no document: the handler reads it by itself, as it comes."""
     query: type[BaseModel] | None = None
     answer: Any = None
     """The model or type of the answer's body, or of the data of each event of a stream, for the OpenAPI document."""

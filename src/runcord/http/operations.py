@@ -9,6 +9,7 @@ from runcord.http.compat.trigger.routes import bulk as trigger_bulk
 from runcord.http.compat.trigger.routes import packets as trigger_packets
 from runcord.http.compat.trigger.routes import realtime
 from runcord.http.compat.trigger.routes import runs as trigger_runs
+from runcord.http.compat.trigger.routes import streams as trigger_streams
 from runcord.http.compat.trigger.routes import tasks as trigger_tasks
 from runcord.http.compat.trigger.routes import tokens as trigger_tokens
 from runcord.http.operation import Operation
@@ -63,6 +64,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *trigger_runs.OPERATIONS,
     *trigger_bulk.OPERATIONS,
     *trigger_packets.OPERATIONS,
+    *trigger_streams.OPERATIONS,
     *projections.OPERATIONS,
     *bulk_runs.OPERATIONS,
     *bulk_operations.OPERATIONS,

@@ -46,12 +46,18 @@ _LINE_BREAKS = ((b"\xc2\x85", rb"\u0085"), (b"\xe2\x80\xa8", rb"\u2028"), (b"\xe
 
 def frames(numbered: Iterable[tuple[int, Mapping[str, Any]]]) -> bytes:
     """Return the frames of events: the number of each, to resume after, and its data as JSON."""
-    text = b"".join(
-        b"id: %d\ndata: %b\n\n" % (number, orjson.dumps(data, option=orjson.OPT_UTC_Z)) for number, data in numbered
+    return one_line(
+        b"".join(
+            b"id: %d\ndata: %b\n\n" % (number, orjson.dumps(data, option=orjson.OPT_UTC_Z)) for number, data in numbered
+        )
     )
+
+
+def one_line(json: bytes) -> bytes:
+    """Return JSON in which no character stands that some reader takes for the end of a line."""
     for character, escaped in _LINE_BREAKS:
-        text = text.replace(character, escaped)
-    return text
+        json = json.replace(character, escaped)
+    return json
 
 
 def last_event_id(request: Request) -> int | None:

@@ -16,6 +16,7 @@ from runcord.batch import events as batch_events
 from runcord.bulk import events as bulk_events
 from runcord.errors import UnknownEventType
 from runcord.job import events as job_events
+from runcord.job.state import Job
 from runcord.key import events as key_events
 from runcord.ledger.upcasts import UPCASTS
 from runcord.projection import events as projection_events
@@ -144,6 +145,9 @@ REGISTRY: Mapping[str, type] = {cast(Any, cls).TYPE: cls for cls in _EVENTS}
 
 RUNS = Codec(Run)
 """What states of runs are written with, in the run view and in snapshots."""
+
+JOBS = Codec(Job)
+"""What states of jobs are written with."""
 
 _CODECS: Mapping[type, Codec[Any]] = {cls: Codec(cls) for cls in REGISTRY.values()}
 

@@ -6,13 +6,11 @@ import orjson
 
 from runcord.handling.dependencies import Ending, Sort, match_of
 from runcord.handling.dependency_graph import SQL
-from runcord.job.state import Dependency, Job
-from runcord.ledger.mapper import Codec
+from runcord.job.state import Dependency
+from runcord.ledger.mapper import JOBS
 from runcord.ledger.statements import Read
 from runcord.run.state import Run
 from runcord.run.trigger_events import Hold
-
-_JOBS = Codec(Job)
 
 
 class DependencyStatus(NamedTuple):
@@ -29,7 +27,7 @@ async def dependency_status(read: Read, project_id: str, run: Run, payload: byte
     For a run that was queued, all are satisfied: they held when it was.
     """
     rows = await read(SQL["job"], {"project_id": project_id, "job_id": run.job_id})
-    dependencies = _JOBS.decode(bytes(rows[0][0])).dependencies if rows else ()
+    dependencies = JOBS.decode(bytes(rows[0][0])).dependencies if rows else ()
     if not dependencies:
         return []
     match = _match(run, payload)

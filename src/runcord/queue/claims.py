@@ -11,7 +11,7 @@ from typing import Any
 from runcord.handling.consequence import apply
 from runcord.handling.trigger import policy_of
 from runcord.job.state import Job
-from runcord.ledger.mapper import RUNS, Codec
+from runcord.ledger.mapper import JOBS, RUNS
 from runcord.ledger.transaction import Context, Plan, Row, Transaction
 from runcord.ledger.view import Statement
 from runcord.queue.slots import Slots, slots_of
@@ -22,7 +22,6 @@ from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/queue.sql")
 
-_JOBS = Codec(Job)
 
 MAX_CLAIM = 1000
 
@@ -132,7 +131,7 @@ class ClaimRuns:
             slots.give_back(limits[0], limits[1])
             return None
         if job_state is not None:
-            _follow_job(tx, run, _JOBS.decode(job_state))
+            _follow_job(tx, run, JOBS.decode(job_state))
         run = apply(tx, run_id, c.Dequeue(self.worker_id, self.lease_secs, self.start))
         return ClaimedRun(run, payload)
 
