@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -97,7 +97,7 @@ def row(
         "metadata": None if run.metadata is None else orjson.dumps(run.metadata).decode(),
         "metadataType": PLAIN,
         "runTags": array(tag_texts(run.tags)),
-        "realtimeStreams": array(_streams(run.metadata)),
+        "realtimeStreams": array(_streams(run)),
         "error": None if error is None else orjson.dumps(error).decode(),
     }
     return {name: values[name] for name in columns}
@@ -117,7 +117,8 @@ def _time(at: datetime | None) -> str | None:
     return None if at is None else timestamp(at)
 
 
-def _streams(metadata: Mapping[str, Any] | None) -> list[str]:
-    """Return the names of the streams that a run has said it writes."""
-    named = (metadata or {}).get("$$streams")
-    return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []  # pyright: ignore[reportUnknownVariableType]
+def _streams(run: Run) -> Iterable[str]:
+    """Return the names of a run's streams: of those announced, and those that 3.x has said in its metadata."""
+    named = (run.metadata or {}).get("$$streams")
+    said = [name for name in cast(list[Any], named) if isinstance(name, str)] if isinstance(named, list) else []
+    return dict.fromkeys([*run.streams, *said])
