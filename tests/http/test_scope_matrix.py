@@ -17,7 +17,7 @@ from tests.http.test_public_tokens import signed
 from runcord.http import targets
 from runcord.http.app import create_app, routes
 from runcord.http.compat.trigger import targets as trigger_dev
-from runcord.http.compat.trigger.routes import realtime
+from runcord.http.compat.trigger.routes import realtime, streams
 from runcord.http.key_administration import create_key
 from runcord.http.operation import Answer, Call, Operation
 from runcord.http.operations import OPERATIONS
@@ -47,13 +47,14 @@ OPENED_BY = {
     ("batchTrigger", trigger_dev.tasks_of_items): {"batchTrigger:tasks", "batchTrigger:tasks:parse"},
     # The request that is sent here says nothing of its tasks.
     ("batchTrigger", trigger_dev.tasks_of_new_batch): {"batchTrigger:tasks"},
+    ("write", streams.input_of_run): {"write:inputStreams", "write:inputStreams:{run_id}"},
 }
 """What opens an operation, by what it does and what it is about: one that is about something else needs a line here."""
 
 OF_EVERYTHING = {"admin", "*", "*:all"}
 
 SCOPES = sorted(
-    {"read:inputStreams", "read:waitpoints", "write:inputStreams:{run_id}", "write:runs", "write:runs:{run_id}"}
+    {"read:inputStreams", "read:waitpoints", "write:inputStreams:run_other", "write:runs", "write:runs:{run_id}"}
     | {"write:tasks", "trigger:tasks", "trigger:tasks:parse", "batchTrigger:tasks", "batchTrigger:tasks:parse"}
     | {"read:runs:run_other", "read:tasks:other", "read:tags:other", "read:batch:batch_other", "nonsense", "read:"}
     | set[str]().union(*OPENED_BY.values())

@@ -186,7 +186,8 @@ def _number(call: Call, header: str) -> int:
     return int(given)
 
 
-async def _input_of_run(call: Call) -> AsyncIterator[Resource]:
+async def input_of_run(call: Call) -> AsyncIterator[Resource]:
+    """Yield what input to the run in the path is about."""
     for resource in token_scopes.of_input(call.path["run_id"]):
         yield resource
 
@@ -208,7 +209,7 @@ OPERATIONS = (
         "Send input to a run",
         body=InputBody,
         answer=AppendedChunk,
-        tokens=TokenAccess("write", _input_of_run),
+        tokens=TokenAccess("write", input_of_run),
     ),
     _operation(
         "GET",
