@@ -3,7 +3,8 @@
 //     node driver.mjs sdk4            with TRIGGER_API_URL and TRIGGER_SECRET_KEY, and nothing else
 //
 // A command is {"id", "call": "runs.retrieve", "args": [...]}. `task(slug).trigger` calls a method of a task, `api.addTags`
-// one of the client that the SDK itself uses. With "collect": n, up to n items of what the call iterates over are answered.
+// one of the client that the SDK itself uses. With "collect": n, up to n items of what the call iterates over are answered,
+// and none after one that has a status of "until".
 // The answer is {"id", "ok": value} or {"id", "error": {name, message, status}}. What JSON has no form for is
 // {"$date": "..."}, {"$map": [...]}, {"$bigint": "..."}, {"$undefined": true}, both ways.
 import { createRequire } from "node:module";
@@ -61,15 +62,15 @@ function resolve(call) {
   return [owner, method_];
 }
 
-async function perform({ call, args, collect }) {
+async function perform({ call, args, collect, until = [] }) {
   const [owner, name] = resolve(call);
   if (typeof owner?.[name] !== "function") throw new Error(`${major} has no ${call}`);
   const result = owner[name](...read(args));
   if (collect === undefined) return await result;
   const items = [];
-  for await (const item of result) {
+  for await (const item of await result) {
     items.push(item);
-    if (items.length >= collect) break;
+    if (items.length >= collect || until.includes(item?.status)) break;
   }
   return items;
 }

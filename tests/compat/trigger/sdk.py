@@ -5,6 +5,7 @@ import os
 import queue
 import subprocess
 import threading
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -30,6 +31,8 @@ class Sdk:
 
     def __init__(self, major: str, modules: Path, base_url: str, secret: str) -> None:
         self.major = major
+        self.base_url = base_url
+        self.headers = {"Authorization": f"Bearer {secret}"}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TRIGGER_")}
         environment |= {"TRIGGER_API_URL": base_url, "TRIGGER_SECRET_KEY": secret}
         driver = modules.parent / "driver.mjs"
@@ -52,8 +55,12 @@ class Sdk:
         """Whether it is 4.x."""
         return self.major == "sdk4"
 
-    def __call__(self, call: str, *args: Any, collect: int | None = None, timeout: float = 60) -> Any:
+    def __call__(
+        self, call: str, *args: Any, collect: int | None = None, until: Sequence[str] = (), timeout: float = 60
+    ) -> Any:
         """Return what a function of the SDK answers; with `collect`, that many items of what it iterates over.
+
+        None is collected after one that has a status of `until`.
 
         Raises:
             SdkError: it threw.
@@ -61,7 +68,9 @@ class Sdk:
         number = next(self._ids)
         command = {"id": number, "call": call, "args": args}
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command if collect is None else {**command, "collect": collect}) + "\n")
+        self._process.stdin.write(
+            json.dumps(command if collect is None else {**command, "collect": collect, "until": until}) + "\n"
+        )
         self._process.stdin.flush()
         answer = self._answer(timeout)
         assert answer["id"] == number
