@@ -106,14 +106,15 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def test_a_stream_is_read_by_the_sdk(sdk4: Sdk, server: ServerProcess, worker: Hand) -> None:
+def test_a_stream_is_read_by_the_sdk(sdks: dict[str, Sdk], sdk4: Sdk, server: ServerProcess, worker: Hand) -> None:
     run_id = sdk4("tasks.trigger", name("task"), {}, {})["id"]
     path = f"{server.base_url}/realtime/v1/streams/{run_id}/self/tokens"
     assert sdk4("api.createStream", run_id, "self", "tokens")["version"] == "v1"
     written = httpx2.post(path, headers=sdk4.headers, content=b'{"text":"Hel"}\n"lo"\n7\n')
     assert written.status_code == 200, written.text
     worker.complete(run_id)
-    assert sdk4("streams.read", run_id, "tokens", collect=100) == [{"text": "Hel"}, "lo", 7]
+    for sdk, read in ((sdk4, "streams.read"), (sdk4, "runs.fetchStream"), (sdks["sdk3"], "runs.fetchStream")):
+        assert sdk(read, run_id, "tokens", collect=100) == [{"text": "Hel"}, "lo", 7]
     [run] = sdk4("runs.subscribeToRun", run_id, collect=1)
     assert run["realtimeStreams"] == ["tokens"]
 
