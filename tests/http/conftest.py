@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from typing import Any
 from zlib import crc32
 
@@ -23,6 +24,7 @@ from runcord.testing.postgres import TestServer
 from runcord.testing.projections import check_rebuilt
 
 PROJECT = "proj_test"
+_NUMBERS = count(1)
 DEADLINE = 10.0
 
 
@@ -32,6 +34,7 @@ class Api:
 
     client: TestClient
     secret: str
+    project_id: str = PROJECT
 
     def request(self, method: str, path: str, json: Any = None, **options: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.secret}", **options.pop("headers", {})}
@@ -53,7 +56,7 @@ class Api:
 
     def speaking_as(self, secret: str) -> "Api":
         """Return a client that sends another credential: a run token, say."""
-        return Api(self.client, secret)
+        return Api(self.client, secret, self.project_id)
 
     # --- what most tests begin with -------------------------------------------------------------------
 
@@ -101,7 +104,7 @@ def app(dsn: str, request: pytest.FixtureRequest) -> Iterator[Starlette]:
     live ones; after every test with RUNCORD_CHECK_PROJECTIONS=all.
     """
     yield application(dsn)
-    if os.environ.get("RUNCORD_CHECK_PROJECTIONS") == "all" or crc32(request.node.nodeid.encode()) % 16 == 0:
+    if is_checked(request):
         check_rebuilt(dsn, PROJECT)
 
 
@@ -151,15 +154,35 @@ def new_api(client: TestClient, new_secret: Callable[..., str]) -> NewApi:
     """Makes clients with keys of their own: `new_api("proj_other", scopes=["runs:read"])`."""
 
     def new(project_id: str = PROJECT, *, scopes: Sequence[str] = ("*",)) -> Api:
-        return Api(client, new_secret(project_id, scopes=scopes))
+        return Api(client, new_secret(project_id, scopes=scopes), project_id)
 
     return new
 
 
+OF_ITS_OWN = {"dsn", "app", "client", "new_api", "new_secret"}
+"""Whoever asks for one of these has a server and a database to itself."""
+
+
 @pytest.fixture
-def api(new_api: NewApi) -> Api:
-    """A client with a key of the project `proj_test` that may do everything."""
-    return new_api()
+def api(request: pytest.FixtureRequest) -> Iterator[Api]:
+    """A client with a key of the project `proj_test` that may do everything, with a server of its own.
+
+    With the mark `shared_server` it is of a new project, on a server that the module shares.
+    """
+    if not request.node.get_closest_marker("shared_server") or not OF_ITS_OWN.isdisjoint(request.fixturenames):
+        new_api: NewApi = request.getfixturevalue("new_api")
+        yield new_api()
+        return
+    standing: Standing = request.getfixturevalue("standing")
+    project_id = f"proj_{next(_NUMBERS)}"
+    yield standing.api(project_id)
+    if is_checked(request):
+        check_rebuilt(standing.dsn, project_id)
+
+
+def is_checked(request: pytest.FixtureRequest) -> bool:
+    """Whether projections are held against a build of them after a test: one of sixteen, or all."""
+    return os.environ.get("RUNCORD_CHECK_PROJECTIONS") == "all" or crc32(request.node.nodeid.encode()) % 16 == 0
 
 
 @dataclass
@@ -175,7 +198,7 @@ class Standing:
         wanted = project_id, frozenset(scopes)
         if wanted not in self._secrets:
             self._secrets[wanted] = make_secret(self.dsn, project_id, scopes=scopes)
-        return Api(self.client, self._secrets[wanted])
+        return Api(self.client, self._secrets[wanted], project_id)
 
 
 @pytest.fixture(scope="module")

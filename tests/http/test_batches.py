@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
 from tests.http.conftest import Api, NewApi
+
+pytestmark = pytest.mark.shared_server
 
 
 def trigger(api: Api, *items: dict[str, Any]) -> dict[str, Any]:
@@ -15,8 +18,8 @@ def test_a_batch_says_what_was_asked_for_and_what_was_made(api: Api) -> None:
     job = api.new_job()
     api.new_run(idempotency_key="known", payload=1)
     made = trigger(api, {"payload": 1, "idempotency_key": "known"}, {"payload": 2}, {"payload": 3})
-    batch = api.get(f"/v1/batch-operations/{made['batch_id']}?project_id=proj_test").json()
-    assert (batch["id"], batch["job_id"], batch["project_id"]) == (made["batch_id"], job["id"], "proj_test")
+    batch = api.get(f"/v1/batch-operations/{made['batch_id']}?project_id={api.project_id}").json()
+    assert (batch["id"], batch["job_id"], batch["project_id"]) == (made["batch_id"], job["id"], api.project_id)
     assert (batch["item_count"], batch["created_count"]) == (made["total"], made["created"]) == (3, 2)
     assert batch["created_by"] == f"apikey:{api.get('/v1/whoami').json()['key_id']}"
     runs = api.get(f"/v1/runs?batch_id={made['batch_id']}").json()
@@ -49,7 +52,7 @@ def test_equal_payloads_in_a_batch_make_one_run(api: Api) -> None:
 def test_batches_are_listed_newest_first_in_pages(api: Api) -> None:
     api.new_job()
     made = [trigger(api, {}, {})["batch_id"] for _ in range(5)]
-    first = api.get("/v1/batch-operations?limit=3&project_id=proj_test")
+    first = api.get(f"/v1/batch-operations?limit=3&project_id={api.project_id}")
     second = api.get(f"/v1/batch-operations?limit=3&cursor={first.headers['x-next-cursor']}")
     assert [batch["id"] for answer in (first, second) for batch in answer.json()] == made[::-1]
     assert "x-next-cursor" not in second.headers
@@ -71,4 +74,4 @@ def test_single_triggers_are_no_batches_and_other_projects_see_none(api: Api, ne
     trigger(api, {})
     stranger = new_api("proj_other")
     assert stranger.get("/v1/batch-operations").json() == []
-    assert stranger.get("/v1/batch-operations?project_id=proj_test").status_code == 404
+    assert stranger.get(f"/v1/batch-operations?project_id={api.project_id}").status_code == 404

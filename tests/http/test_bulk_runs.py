@@ -78,7 +78,7 @@ def test_a_filter_cancels_what_has_not_ended_and_nothing_else(api):
     for run_id in (done, at_work):
         api.take(run_id=run_id, start=True)
     api.post(f"/sdk/v1/runs/{done}/complete", {})
-    answer = api.post("/v1/runs/bulk-cancel-all?project_id=proj_test", {"job_id": job["id"]}).json()
+    answer = api.post(f"/v1/runs/bulk-cancel-all?project_id={api.project_id}", {"job_id": job["id"]}).json()
     assert answer["run_ids"] == [delayed, at_work, waiting]
     assert (answer["total"], answer["canceled"], answer["failed"]) == (3, 3, 0)
     assert status_of(api, done) == "completed"
@@ -107,7 +107,7 @@ def test_a_filter_of_a_batch_and_a_status_takes_these_runs_alone(api):
 
 def test_descendants_are_canceled_with_their_parents(api):
     parent = api.working()["run"]["id"]
-    child = api.post(f"/sdk/v1/runs/{parent}/spawn", {"job_slug": "parse", "project_id": "proj_test"}).json()["id"]
+    child = api.post(f"/sdk/v1/runs/{parent}/spawn", {"job_slug": "parse", "project_id": api.project_id}).json()["id"]
     api.post("/v1/runs/bulk-cancel", {"run_ids": [parent]})
     assert status_of(api, child) == "canceled"
 
@@ -186,13 +186,13 @@ def test_the_oldest_dead_letters_of_the_project_or_of_a_job_are_queued_again(api
     other = api.new_job("other", max_attempts=1)
     first, second = dead(api, 1), dead(api, 2, "other")
     third = dead(api, 2)
-    answer = api.post("/v1/runs/bulk-dlq-replay", {"project_id": "proj_test", "limit": 2}).json()
+    answer = api.post("/v1/runs/bulk-dlq-replay", {"project_id": api.project_id, "limit": 2}).json()
     assert [run["id"] for run in answer["replayed"]] == [first[0], second[0]]
     answer = api.post("/v1/runs/bulk-dlq-replay", {"job_id": other["id"]}).json()
     assert [run["id"] for run in answer["replayed"]] == [second[1]]
-    answer = api.post("/v1/runs/bulk-dlq-replay", {"project_id": "proj_test"}).json()
+    answer = api.post("/v1/runs/bulk-dlq-replay", {"project_id": api.project_id}).json()
     assert [run["id"] for run in answer["replayed"]] == third
-    assert api.post("/v1/runs/bulk-dlq-replay", {"project_id": "proj_test"}).status_code == 409
+    assert api.post("/v1/runs/bulk-dlq-replay", {"project_id": api.project_id}).status_code == 409
 
 
 def test_a_filter_takes_a_hundred_dead_letters_unless_it_is_told(api):
@@ -203,7 +203,7 @@ def test_a_filter_takes_a_hundred_dead_letters_unless_it_is_told(api):
         {"run_id": claim["run"]["id"], "attempt": 1, "status": "failed", "error": {"message": "no"}} for claim in claims
     ]
     assert api.post("/v1/runs/settle", {"settlements": settlements}).status_code == 200
-    assert api.post("/v1/runs/bulk-dlq-replay", {"project_id": "proj_test"}).json()["count"] == 100
+    assert api.post("/v1/runs/bulk-dlq-replay", {"project_id": api.project_id}).json()["count"] == 100
     assert len(api.get("/v1/runs/dlq").json()) == 3
 
 
@@ -260,7 +260,7 @@ def test_replays_in_the_background_name_the_new_runs(api):
 def test_dead_letters_in_the_background_have_no_limit_unless_it_is_given(api):
     api.new_job(max_attempts=1)
     dead(api, 4)
-    body = {"project_id": "proj_test", "async": True}
+    body = {"project_id": api.project_id, "async": True}
     assert ended(api, api.post("/v1/runs/bulk-dlq-replay", {**body, "limit": 1}))["succeeded"] == 1
     assert ended(api, api.post("/v1/runs/bulk-dlq-replay", body))["succeeded"] == 3
 
@@ -311,7 +311,7 @@ def test_a_dry_run_counts_and_changes_nothing(api):
     assert (named["total"], named["run_ids"]) == (2, run_ids[2:4])
     replays = api.post("/v1/runs/bulk-replay", {"filter": {"status": "canceled"}, "dry_run": True}).json()
     assert (replays["total"], replays["run_ids"]) == (2, run_ids[:2])
-    letters = api.post("/v1/runs/bulk-dlq-replay", {"project_id": "proj_test", "limit": 5, "dry_run": True}).json()
+    letters = api.post("/v1/runs/bulk-dlq-replay", {"project_id": api.project_id, "limit": 5, "dry_run": True}).json()
     assert (letters["total"], letters["run_ids"]) == (0, [])
     assert api.get("/v1/bulk-operations").json() == []
     assert int(api.new_run()["version"]) == 1

@@ -7,6 +7,8 @@ import psycopg
 import pytest
 from tests.http.conftest import Api, NewApi
 
+pytestmark = pytest.mark.shared_server
+
 
 def wait(api: Api, *keys: str, **body: Any) -> list[str]:
     """Have a run wait for each key, and return their ids."""
@@ -86,7 +88,7 @@ def test_waits_are_listed_newest_first_by_any_filter(api: Api, new_api: NewApi) 
     api.post("/v1/events/b/send")
     answer = api.get("/v1/events")
     assert keys(answer) == ["c", "b", "a"] and answer.json()["has_more"] is False
-    assert keys(api.get("/v1/events?status=waiting&source_type=job_run&project_id=proj_test")) == ["c", "a"]
+    assert keys(api.get(f"/v1/events?status=waiting&source_type=job_run&project_id={api.project_id}")) == ["c", "a"]
     assert keys(api.get("/v1/events?status=received")) == ["b"]
     for nothing in ("status=canceled", "source_type=workflow_step", "workflow_run_id=x"):
         assert keys(api.get(f"/v1/events?{nothing}")) == []

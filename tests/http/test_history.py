@@ -3,6 +3,8 @@
 import jsonpatch
 import pytest
 
+pytestmark = pytest.mark.shared_server
+
 
 @pytest.fixture
 def run(api) -> str:

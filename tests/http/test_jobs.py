@@ -5,14 +5,16 @@ from typing import Any
 import pytest
 from tests.http.conftest import Api, NewApi
 
+pytestmark = pytest.mark.shared_server
+
 
 def test_a_job_is_created_with_defaults(api: Api) -> None:
-    answer = api.post("/v1/jobs", {"name": "Parse files", "slug": "parse", "project_id": "proj_test"})
+    answer = api.post("/v1/jobs", {"name": "Parse files", "slug": "parse", "project_id": api.project_id})
     assert answer.status_code == 201
     job = answer.json()
     always = {"id", "project_id", "name", "slug", "endpoint_url", "max_attempts", "timeout_secs", "enabled", "version"}
     assert always | {"created_at", "updated_at"} <= job.keys()
-    assert (job["project_id"], job["max_attempts"], job["timeout_secs"]) == ("proj_test", 3, 300)
+    assert (job["project_id"], job["max_attempts"], job["timeout_secs"]) == (api.project_id, 3, 300)
     assert job["version_id"].startswith("ver_") and len(job["version_id"]) == 16
     assert answer.headers["ETag"] == '"1"'
     assert api.get(f"/v1/jobs/{job['id']}").json() == job
@@ -158,8 +160,8 @@ def test_a_job_of_another_project_is_not_there(api: Api, new_api: NewApi) -> Non
             answer = stranger.request(method, f"/v1/jobs/{ref}{path}", body)
             assert (answer.status_code, answer.json()["code"]) == (404, "job_not_found"), (method, path)
     assert stranger.get("/v1/jobs").json() == []
-    assert stranger.get("/v1/jobs?project_id=proj_test").status_code == 404
-    assert stranger.post("/v1/jobs", {"name": "x", "slug": "x", "project_id": "proj_test"}).status_code == 404
+    assert stranger.get(f"/v1/jobs?project_id={api.project_id}").status_code == 404
+    assert stranger.post("/v1/jobs", {"name": "x", "slug": "x", "project_id": api.project_id}).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ def new_key(api: Api, **body: Any) -> Any:
 
 
 def test_a_key_is_shown_once_and_works(api: Api) -> None:
-    answer = new_key(api, project_id="proj_test", expires_in_days=30)
+    answer = new_key(api, project_id=api.project_id, expires_in_days=30)
     assert answer.status_code == 201
     key = answer.json()
     assert key["key"].startswith("strait_") and key["key_prefix"] == key["key"][:12]
-    assert (key["scopes"], key["project_id"]) == (["runs:read"], "proj_test")
+    assert (key["scopes"], key["project_id"]) == (["runs:read"], api.project_id)
     assert key["expires_at"] > key["created_at"]
     user = api.speaking_as(key["key"])
     assert user.get("/v1/runs").status_code == 200
@@ -53,7 +53,7 @@ def test_keys_of_other_projects_are_not_there(api: Api, new_api: NewApi) -> None
     stranger = new_api("proj_other")
     assert stranger.delete(f"/v1/api-keys/{key['id']}").status_code == 404
     assert key["id"] not in {one["id"] for one in stranger.get("/v1/api-keys").json()}
-    assert new_key(stranger, project_id="proj_test").status_code == 404
+    assert new_key(stranger, project_id=api.project_id).status_code == 404
     assert api.speaking_as(key["key"]).get("/v1/runs").status_code == 200
 
 

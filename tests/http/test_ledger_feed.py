@@ -144,7 +144,7 @@ def test_cloudevents_on_request(api, ledger):
     assert [row["sequence"] for row in rows] == sorted(row["sequence"] for row in rows)
     first = rows[-1]
     assert first["specversion"] == "1.0" and first["type"] == "runcord.run.canceled.v1"
-    assert first["source"] == "/projects/proj_test" and first["data"] == ledger[-1]["data"]
+    assert first["source"] == f"/projects/{api.project_id}" and first["data"] == ledger[-1]["data"]
     assert first["requestid"] == ledger[-1]["request_id"] and first["time"] == ledger[-1]["recorded_at"]
 
 

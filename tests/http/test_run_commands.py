@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.shared_server
+
 PAST = "2020-01-01T00:00:00Z"
 FUTURE = "2199-01-01T00:00:00+01:00"
 
@@ -97,7 +99,7 @@ def test_a_canceled_run_shows_why(api):
 def test_canceling_takes_descendants_along(api):
     claim = api.working()
     parent = claim["run"]["id"]
-    child = api.post(f"/sdk/v1/runs/{parent}/spawn", {"job_slug": "parse", "project_id": "proj_test"}).json()["id"]
+    child = api.post(f"/sdk/v1/runs/{parent}/spawn", {"job_slug": "parse", "project_id": api.project_id}).json()["id"]
     api.delete(f"/v1/runs/{parent}")
     assert api.get(f"/v1/runs/{child}").json()["error"] == "parent run canceled"
 

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.shared_server
+
 LISTS = ("events", "checkpoints", "usage", "tool-calls", "outputs")
 
 

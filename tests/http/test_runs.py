@@ -9,6 +9,8 @@ import pytest
 from runcord.http.models.page import encode_cursor
 from runcord.run.status import Status
 
+pytestmark = pytest.mark.shared_server
+
 
 def ids(answer: Any) -> list[str]:
     assert answer.status_code == 200, answer.text
@@ -121,7 +123,7 @@ def test_filters_are_combined(api, batch):
     assert ids(api.get("/v1/runs?status=queued&statuses=canceled")) == []
     assert ids(api.get(f"/v1/runs?job_id={other_job['id']}")) == [other["id"]]
     assert ids(api.get("/v1/runs?triggered_by=nobody")) == []
-    assert ids(api.get("/v1/runs?status=&job_id=&project_id=proj_test&limit=1")) == [other["id"]]
+    assert ids(api.get(f"/v1/runs?status=&job_id=&project_id={api.project_id}&limit=1")) == [other["id"]]
 
 
 @pytest.mark.parametrize("query", ["status=done", "statuses=queued&statuses=done", "tag_value=a", "stauts=queued"])
@@ -219,7 +221,7 @@ def test_a_run_that_has_not_changed_is_not_sent_again(api):
 def test_children_are_listed_oldest_first_and_paged(api):
     claim = api.working()
     parent = claim["run"]["id"]
-    body = {"job_slug": "parse", "project_id": "proj_test"}
+    body = {"job_slug": "parse", "project_id": api.project_id}
     children = [api.post(f"/sdk/v1/runs/{parent}/spawn", body).json()["id"] for _ in range(5)]
     assert all_pages(api, f"/v1/runs/{parent}/children?limit=2") == [children[:2], children[2:4], children[4:]]
     assert all_pages(api, f"/v1/runs/{children[0]}/children") == [[]]

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from tests.http.conftest import Api, NewApi
 
+pytestmark = pytest.mark.shared_server
+
 
 def sdk(claim: dict[str, Any], call: str) -> str:
     return f"/sdk/v1/runs/{claim['run']['id']}/{call}"
@@ -345,7 +347,7 @@ def test_answers_tell_what_an_sdk_may_use(worker: Api, claim: dict[str, Any]) ->
 
 def test_a_child_is_made_and_waited_for(api: Api, worker: Api, claim: dict[str, Any]) -> None:
     api.new_job("child")
-    body = {"job_slug": "child", "project_id": "proj_test", "payload": [1], "priority": 3, "await_completion": True}
+    body = {"job_slug": "child", "project_id": api.project_id, "payload": [1], "priority": 3, "await_completion": True}
     child = worker.post(sdk(claim, "spawn"), body)
     assert child.status_code == 201
     assert (child.json()["parent_run_id"], child.json()["triggered_by"]) == (claim["run"]["id"], "spawn")
