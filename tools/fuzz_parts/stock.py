@@ -14,7 +14,7 @@ _MOST_WAIT_SECS = 0.01
 
 
 def _is_stream(operation: str) -> bool:
-    return operation.startswith("GET ") and "/stream" in operation
+    return operation.startswith("GET ") and ("/stream" in operation or "/subscribe" in operation)
 
 
 class Stock:
