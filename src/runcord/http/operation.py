@@ -25,6 +25,8 @@ from runcord.run.commands import Claim
 
 M = TypeVar("M", bound=BaseModel)
 
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
 Access = Literal["key", "run", "public"]
 """Who may call: an API key with the operation's scope; that, or the token of the run in the path; anybody."""
 
@@ -216,7 +218,7 @@ class TokenAccess:
 class Operation:
     """One route. The docstring of `handle` is its description; `summary` is a few words."""
 
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    method: Method
     path: str
     """Starlette's syntax: `/v1/runs/{run_id}`."""
     handle: Callable[[Call], Awaitable[Answer]]

@@ -19,16 +19,15 @@ from runcord.http.compat.trigger.bodies import (
     BatchItemBody,
     OpenBatchBody,
 )
-from runcord.http.compat.trigger.dialect import TRIGGER
 from runcord.http.compat.trigger.handles import handle_headers
 from runcord.http.compat.trigger.listing import LAST_POSITION
+from runcord.http.compat.trigger.operation import trigger_operation, wants_new
 from runcord.http.compat.trigger.render import given_key, render_batch, render_result
 from runcord.http.compat.trigger.request_ids import id_for, id_for_request
-from runcord.http.compat.trigger.routes.runs import wants_new
 from runcord.http.compat.trigger.routes.tasks import gathered, guess
 from runcord.http.compat.trigger.uploads import inlined
 from runcord.http.compat.trigger.wishes import request_of
-from runcord.http.operation import Answer, Call, Operation, TokenAccess
+from runcord.http.operation import Answer, Call, TokenAccess
 from runcord.http.targets import batch_in_path
 from runcord.ids import new_id
 from runcord.run.state import Run
@@ -212,19 +211,7 @@ async def _run_ids(call: Call, batch: Batch) -> list[str]:
     return [RUNS.decode(row[0]).run_id for row in reversed(rows)]
 
 
-def _about(method: str, path: str, **options: Any) -> dict[str, Any]:
-    return {"method": method, "path": path, "tag": "trigger.dev", "dialect": TRIGGER, **options}
-
-
-def _reads(path: str, **options: Any) -> dict[str, Any]:
-    return _about("GET", path, scope="runs:read", **options)
-
-
-def _triggers(path: str, tokens: TokenAccess, status: int = 202) -> dict[str, Any]:
-    options = {"scope": "jobs:trigger", "tokens": tokens, "status": status}
-    return _about("POST", path, may_limit=True, body_limit_factor=BODY_FACTOR, **options)
-
-
+_TRIGGERS: dict[str, Any] = {"scope": "jobs:trigger", "may_limit": True, "body_limit_factor": BODY_FACTOR}
 _READS = TokenAccess("read", batch_in_path, hides=True)
 _BATCHES = TokenAccess("batchTrigger", targets.tasks_of_batch, hides=True, spends=True)
 _OPENS = TokenAccess("batchTrigger", targets.tasks_of_new_batch, hides=True, spends=True, answers_repeats=True)
@@ -232,49 +219,69 @@ _ITEMS = TokenAccess("batchTrigger", targets.tasks_of_items, hides=True)
 # A token for one use is taken by the request that opens the batch: the one with the items goes on with it.
 
 OPERATIONS = (
-    Operation(
-        **_triggers("/api/v3/batches", _OPENS),
-        handle=open_task_batch,
-        summary="Open a batch",
+    trigger_operation(
+        "POST",
+        "/api/v3/batches",
+        open_task_batch,
+        "Open a batch",
+        tokens=_OPENS,
+        status=202,
+        **_TRIGGERS,
         body=OpenBatchBody,
         answer=answers.OpenedBatch,
     ),
-    Operation(
-        **_triggers("/api/v3/batches/{batch_id}/items", _ITEMS, 200),
-        handle=send_batch_items,
-        summary="Trigger items of a batch",
+    trigger_operation(
+        "POST",
+        "/api/v3/batches/{batch_id}/items",
+        send_batch_items,
+        "Trigger items of a batch",
+        tokens=_ITEMS,
+        **_TRIGGERS,
         answer=answers.TakenItems,
     ),
-    Operation(
-        **_triggers("/api/v1/tasks/batch", _BATCHES),
-        handle=trigger_task_batch,
-        summary="Trigger a batch",
+    trigger_operation(
+        "POST",
+        "/api/v1/tasks/batch",
+        trigger_task_batch,
+        "Trigger a batch",
+        tokens=_BATCHES,
+        status=202,
+        **_TRIGGERS,
         body=BatchBody,
         answer=answers.TriggeredBatch,
     ),
-    Operation(
-        **_triggers("/api/v2/tasks/batch", _BATCHES),
-        handle=trigger_counted_batch,
-        summary="Trigger a batch, and count it",
+    trigger_operation(
+        "POST",
+        "/api/v2/tasks/batch",
+        trigger_counted_batch,
+        "Trigger a batch, and count it",
+        tokens=_BATCHES,
+        status=202,
+        **_TRIGGERS,
         body=BatchBody,
         answer=answers.CountedBatch,
     ),
-    Operation(
-        **_reads("/api/v2/batches/{batch_id}", tokens=_READS),
-        handle=retrieve_task_batch,
-        summary="Retrieve a batch",
+    trigger_operation(
+        "GET",
+        "/api/v2/batches/{batch_id}",
+        retrieve_task_batch,
+        "Retrieve a batch",
+        tokens=_READS,
         answer=answers.TaskBatch,
     ),
-    Operation(
-        **_reads("/api/v1/batches/{batch_id}", tokens=_READS),
-        handle=retrieve_task_batch_of_old,
-        summary="Retrieve a batch, for 3.x",
+    trigger_operation(
+        "GET",
+        "/api/v1/batches/{batch_id}",
+        retrieve_task_batch_of_old,
+        "Retrieve a batch, for 3.x",
+        tokens=_READS,
         answer=answers.TaskBatch,
     ),
-    Operation(
-        **_reads("/api/v1/batches/{batch_id}/results"),
-        handle=get_task_batch_results,
-        summary="Get the results of a batch",
+    trigger_operation(
+        "GET",
+        "/api/v1/batches/{batch_id}/results",
+        get_task_batch_results,
+        "Get the results of a batch",
         answer=answers.BatchResults,
     ),
 )

@@ -12,12 +12,12 @@ from runcord.errors import BulkOperationEnded, BulkOperationNotFound, Invalid, T
 from runcord.handling.bulk import CommandBulk
 from runcord.http.compat.trigger import answers
 from runcord.http.compat.trigger.bodies import BulkActionBody, BulkFilter
-from runcord.http.compat.trigger.dialect import TRIGGER
 from runcord.http.compat.trigger.listing import LAST_POSITION, find, wanted
+from runcord.http.compat.trigger.operation import trigger_operation
 from runcord.http.compat.trigger.query import RowsQuery, TaskRunsQuery, cursor
 from runcord.http.compat.trigger.render import render_bulk_action
 from runcord.http.compat.trigger.request_ids import id_for_request
-from runcord.http.operation import Answer, Call, Operation
+from runcord.http.operation import Answer, Call
 from runcord.ledger.transaction import Context
 from runcord_projections.bulk_view.projection import CODEC, SQL
 
@@ -159,42 +159,36 @@ def _milliseconds(given: Any, name: str) -> int | None:
     return int(at.timestamp() * 1000)
 
 
-def _bulk(path: str, **options: Any) -> dict[str, Any]:
-    return {
-        "method": "GET",
-        "path": f"/api/v1/bulk-actions{path}",
-        "tag": "trigger.dev",
-        "scope": "runs:read",
-        "dialect": TRIGGER,
-        **options,
-    }
-
-
 OPERATIONS = (
-    Operation(
-        **_bulk("", method="POST", scope="runs:write", status=202),
-        handle=create_bulk_action,
-        summary="Act on many runs",
+    trigger_operation(
+        "POST",
+        "/api/v1/bulk-actions",
+        create_bulk_action,
+        "Act on many runs",
+        status=202,
         body=BulkActionBody,
         answer=answers.BulkActionId,
     ),
-    Operation(
-        **_bulk(""),
-        handle=list_bulk_actions,
-        summary="List bulk actions",
+    trigger_operation(
+        "GET",
+        "/api/v1/bulk-actions",
+        list_bulk_actions,
+        "List bulk actions",
         query=RowsQuery,
         answer=answers.BulkActions,
     ),
-    Operation(
-        **_bulk("/{operation_id}"),
-        handle=retrieve_bulk_action,
-        summary="Retrieve a bulk action",
+    trigger_operation(
+        "GET",
+        "/api/v1/bulk-actions/{operation_id}",
+        retrieve_bulk_action,
+        "Retrieve a bulk action",
         answer=answers.BulkAction,
     ),
-    Operation(
-        **_bulk("/{operation_id}/abort", method="POST", scope="runs:write"),
-        handle=abort_bulk_action,
-        summary="Abort a bulk action",
+    trigger_operation(
+        "POST",
+        "/api/v1/bulk-actions/{operation_id}/abort",
+        abort_bulk_action,
+        "Abort a bulk action",
         answer=answers.BulkActionId,
     ),
 )

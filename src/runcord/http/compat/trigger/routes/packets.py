@@ -1,15 +1,13 @@
 """Trigger.dev's API: uploading large packets, and downloading them."""
 
-from typing import Any
-
 import orjson
 
 from runcord.errors import Invalid, NotFound
 from runcord.http.body import read_body
 from runcord.http.compat.trigger import answers
-from runcord.http.compat.trigger.dialect import TRIGGER
+from runcord.http.compat.trigger.operation import trigger_operation
 from runcord.http.compat.trigger.uploads import BODY_FACTOR, LONGEST_PATH, address, fetch, keep, read_grant
-from runcord.http.operation import Answer, Call, Operation
+from runcord.http.operation import Answer, Call
 
 
 async def create_upload(call: Call) -> Answer:
@@ -58,38 +56,46 @@ def _path(call: Call) -> str:
     return path
 
 
-def _about(method: str, path: str, **options: Any) -> dict[str, Any]:
-    return {"method": method, "path": path, "tag": "trigger.dev", "dialect": TRIGGER, **options}
-
-
 OPERATIONS = (
-    Operation(
-        **_about("PUT", "/api/v2/packets/{packet:path}", scope="jobs:trigger"),
-        handle=create_upload,
-        summary="Get an address to upload to",
+    trigger_operation(
+        "PUT",
+        "/api/v2/packets/{packet:path}",
+        create_upload,
+        "Get an address to upload to",
+        scope="jobs:trigger",
         answer=answers.UploadAddress,
     ),
-    Operation(
-        **_about("PUT", "/api/v1/packets/{packet:path}", scope="jobs:trigger"),
-        handle=create_upload_of_old,
-        summary="Get an address to upload to, for 3.x",
+    trigger_operation(
+        "PUT",
+        "/api/v1/packets/{packet:path}",
+        create_upload_of_old,
+        "Get an address to upload to, for 3.x",
+        scope="jobs:trigger",
         answer=answers.DownloadAddress,
     ),
-    Operation(
-        **_about("GET", "/api/v1/packets/{packet:path}", scope="runs:read"),
-        handle=get_download,
-        summary="Get an address to download from",
+    trigger_operation(
+        "GET",
+        "/api/v1/packets/{packet:path}",
+        get_download,
+        "Get an address to download from",
+        scope="runs:read",
         answer=answers.DownloadAddress,
     ),
-    Operation(
-        **_about("PUT", "/api/v1/uploads/{grant}", access="public"),
-        handle=upload_packet,
-        summary="Upload a packet",
+    trigger_operation(
+        "PUT",
+        "/api/v1/uploads/{grant}",
+        upload_packet,
+        "Upload a packet",
+        scope=None,
+        access="public",
         answer=answers.Nothing,
     ),
-    Operation(
-        **_about("GET", "/api/v1/uploads/{grant}", access="public"),
-        handle=download_packet,
-        summary="Download a packet",
+    trigger_operation(
+        "GET",
+        "/api/v1/uploads/{grant}",
+        download_packet,
+        "Download a packet",
+        scope=None,
+        access="public",
     ),
 )

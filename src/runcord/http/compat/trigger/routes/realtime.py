@@ -14,11 +14,10 @@ from starlette.requests import Request
 from runcord.clock import monotonic, utc_now
 from runcord.errors import Invalid, NotFound
 from runcord.http.compat.trigger import shape as shapes
-from runcord.http.compat.trigger.dialect import TRIGGER
 from runcord.http.compat.trigger.duration import seconds
+from runcord.http.compat.trigger.operation import trigger_operation, wants_new
 from runcord.http.compat.trigger.shape import Offset, Shape
 from runcord.http.compat.trigger.shape_row import columns_without, row, schema
-from runcord.http.compat.trigger.status import is_new
 from runcord.http.models.shape import ShapeMessage, ShapeQuery, TagsShapeQuery
 from runcord.http.operation import Answer, Call, Operation, Target, TokenAccess
 from runcord.http.public_tokens import PublicToken
@@ -204,7 +203,7 @@ async def _rendered(
     live: bool,
     complete: bool = True,
 ) -> Answer:
-    new = is_new(call.request.headers.get("x-trigger-api-version"))
+    new = wants_new(call)
     texts = await _kept_texts(call, versions) if "payload" in shape.columns else {}
     rows = [
         row(
@@ -256,15 +255,12 @@ def _goes_on(request: Request, token: PublicToken) -> bool:
 
 
 def _operation(path: str, handle: Any, summary: str, query: type[ShapeQuery], target: Target) -> Operation:
-    return Operation(
+    return trigger_operation(
         "GET",
         path,
         handle,
         summary,
-        "trigger.dev",
-        "runs:read",
         tokens=TokenAccess("read", target, hides=True, goes_on=_goes_on),
-        dialect=TRIGGER,
         query=query,
         answer=list[ShapeMessage],
         other_answers={409: list[ShapeMessage]},

@@ -18,16 +18,15 @@ from runcord.http.compat.trigger.bodies import (
     ResetKeyBody,
     TagsBody,
 )
-from runcord.http.compat.trigger.dialect import TRIGGER
 from runcord.http.compat.trigger.duration import due_at, life_secs
 from runcord.http.compat.trigger.listing import find, wanted
+from runcord.http.compat.trigger.operation import trigger_operation, wants_new
 from runcord.http.compat.trigger.query import TaskRunsQuery, cursor
 from runcord.http.compat.trigger.render import render_item, render_result, render_run
 from runcord.http.compat.trigger.request_ids import id_for_request
-from runcord.http.compat.trigger.status import is_new
 from runcord.http.compat.trigger.tags import MOST, entries_of
 from runcord.http.compat.trigger.wishes import changes_of, checked_metadata, operations_of
-from runcord.http.operation import Answer, Call, Operation, TokenAccess
+from runcord.http.operation import Answer, Call, TokenAccess
 from runcord.http.run_answers import load_run
 from runcord.http.targets import run_in_path
 from runcord.ledger.transaction import Row
@@ -150,11 +149,6 @@ async def get_task_run_result(call: Call) -> Answer:
     return Answer(render_result(run, row[2]), version=run.version)
 
 
-def wants_new(call: Call) -> bool:
-    """Return whether the client knows the newer names of statuses."""
-    return is_new(call.request.headers.get("x-trigger-api-version"))
-
-
 async def _whole(call: Call, run: Run, row: Row) -> dict[str, Any]:
     _, payload, result = row[:3]
     params = {"project_id": call.project_id, "run_id": run.run_id, "after": 0, "limit": MOST_CHILDREN}
@@ -185,87 +179,86 @@ _WRITES = TokenAccess("write", run_in_path, hides=True)
 _READS = TokenAccess("read", run_in_path, hides=True)
 
 
-def _about(method: str, path: str, **options: Any) -> dict[str, Any]:
-    return {
-        "method": method,
-        "path": path,
-        "tag": "trigger.dev",
-        "scope": "runs:read" if method == "GET" else "runs:write",
-        "dialect": TRIGGER,
-        **options,
-    }
-
-
 OPERATIONS = (
-    Operation(
-        **_about("GET", "/api/v3/runs/{run_id}"),
-        handle=retrieve_task_run,
-        summary="Retrieve a run",
+    trigger_operation(
+        "GET",
+        "/api/v3/runs/{run_id}",
+        retrieve_task_run,
+        "Retrieve a run",
         answer=answers.TaskRun,
         tokens=_READS,
     ),
-    Operation(
-        **_about("GET", "/api/v1/runs"),
-        handle=list_task_runs,
-        summary="List runs",
+    trigger_operation(
+        "GET",
+        "/api/v1/runs",
+        list_task_runs,
+        "List runs",
         query=TaskRunsQuery,
         answer=answers.TaskRuns,
         tokens=TokenAccess("read", targets.runs_of_tasks, hides=True),
     ),
-    Operation(
-        **_about("POST", "/api/v2/runs/{run_id}/cancel"),
-        handle=cancel_task_run,
-        summary="Cancel a run",
+    trigger_operation(
+        "POST",
+        "/api/v2/runs/{run_id}/cancel",
+        cancel_task_run,
+        "Cancel a run",
         answer=answers.RunId,
         tokens=_WRITES,
     ),
-    Operation(
-        **_about("POST", "/api/v1/runs/{run_id}/replay"),
-        handle=replay_task_run,
-        summary="Replay a run",
+    trigger_operation(
+        "POST",
+        "/api/v1/runs/{run_id}/replay",
+        replay_task_run,
+        "Replay a run",
         body=ReplayTaskBody,
         answer=answers.RunId,
         tokens=_WRITES,
         body_limit_factor=4,
     ),
-    Operation(
-        **_about("POST", "/api/v1/runs/{run_id}/reschedule"),
-        handle=reschedule_task_run,
-        summary="Reschedule a run",
+    trigger_operation(
+        "POST",
+        "/api/v1/runs/{run_id}/reschedule",
+        reschedule_task_run,
+        "Reschedule a run",
         body=RescheduleTaskBody,
         answer=answers.TaskRun,
         refusal_status=400,
     ),
-    Operation(
-        **_about("POST", "/api/v1/runs/{run_id}/tags"),
-        handle=add_task_run_tags,
-        summary="Add tags to a run",
+    trigger_operation(
+        "POST",
+        "/api/v1/runs/{run_id}/tags",
+        add_task_run_tags,
+        "Add tags to a run",
         body=TagsBody,
         answer=answers.Said,
     ),
-    Operation(
-        **_about("GET", "/api/v1/runs/{run_id}/metadata"),
-        handle=get_task_run_metadata,
-        summary="Get a run's metadata",
+    trigger_operation(
+        "GET",
+        "/api/v1/runs/{run_id}/metadata",
+        get_task_run_metadata,
+        "Get a run's metadata",
         answer=answers.RunMetadata,
     ),
-    Operation(
-        **_about("PUT", "/api/v1/runs/{run_id}/metadata"),
-        handle=change_task_run_metadata,
-        summary="Change a run's metadata",
+    trigger_operation(
+        "PUT",
+        "/api/v1/runs/{run_id}/metadata",
+        change_task_run_metadata,
+        "Change a run's metadata",
         body=MetadataBody,
         answer=answers.RunMetadata,
     ),
-    Operation(
-        **_about("GET", "/api/v1/runs/{run_id}/result"),
-        handle=get_task_run_result,
-        summary="Get a run's result",
+    trigger_operation(
+        "GET",
+        "/api/v1/runs/{run_id}/result",
+        get_task_run_result,
+        "Get a run's result",
         answer=answers.TaskRunResult,
     ),
-    Operation(
-        **_about("POST", "/api/v1/idempotencyKeys/{key}/reset"),
-        handle=reset_task_key,
-        summary="Free an idempotency key",
+    trigger_operation(
+        "POST",
+        "/api/v1/idempotencyKeys/{key}/reset",
+        reset_task_key,
+        "Free an idempotency key",
         body=ResetKeyBody,
         answer=answers.FreedKey,
     ),

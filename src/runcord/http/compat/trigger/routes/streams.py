@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from runcord.errors import Invalid, NotFound, Unavailable
 from runcord.handling.runs import CommandRun
 from runcord.http.body import read_body
-from runcord.http.compat.trigger.dialect import TRIGGER
+from runcord.http.compat.trigger.operation import trigger_operation
 from runcord.http.compat.trigger.streams import (
     MAX_VALUE_BYTES,
     input_stream,
@@ -21,7 +21,7 @@ from runcord.http.compat.trigger.streams import (
     values,
 )
 from runcord.http.models.trigger_streams import AppendedChunk, InputBody, OpenedStream, WriterPlace
-from runcord.http.operation import Answer, Call, Operation, TokenAccess
+from runcord.http.operation import Answer, Call, Method, Operation, TokenAccess
 from runcord.http.run_answers import load_run
 from runcord.http.sse import MEDIA_TYPE
 from runcord.http.targets import run_in_path
@@ -33,7 +33,6 @@ from runcord.streaming import chunks as following
 from runcord.streaming.chunk_writer import SQL, NewChunk
 from runcord.streaming.events import Track
 
-_TAG = "trigger.dev"
 _IDLE_SECS = 60
 _LONGEST_IDLE_SECS = 600
 _MOST_WRITER = 128
@@ -196,9 +195,9 @@ _STREAMS = "/realtime/v1/streams/{run_id}"
 _READS = TokenAccess("read", run_in_path)
 
 
-def _operation(method: Any, path: str, handle: Any, summary: str, **more: Any) -> Operation:
+def _operation(method: Method, path: str, handle: Any, summary: str, **more: Any) -> Operation:
     scope = "runs:read" if more.get("media_type") == MEDIA_TYPE else "runs:write"
-    return Operation(method, f"{_STREAMS}/{path}", handle, summary, _TAG, scope, dialect=TRIGGER, **more)
+    return trigger_operation(method, f"{_STREAMS}/{path}", handle, summary, scope=scope, **more)
 
 
 OPERATIONS = (

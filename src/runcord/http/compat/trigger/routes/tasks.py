@@ -8,12 +8,12 @@ from runcord.handling.trigger import Triggering, TriggerRequest
 from runcord.http.compat.trigger import targets
 from runcord.http.compat.trigger.answers import TriggeredTask
 from runcord.http.compat.trigger.bodies import TriggerTaskBody
-from runcord.http.compat.trigger.dialect import TRIGGER
 from runcord.http.compat.trigger.handles import handle_headers
+from runcord.http.compat.trigger.operation import trigger_operation
 from runcord.http.compat.trigger.request_ids import id_for_request, request_key
 from runcord.http.compat.trigger.uploads import inlined
 from runcord.http.compat.trigger.wishes import request_of
-from runcord.http.operation import Answer, Call, Operation, TokenAccess
+from runcord.http.operation import Answer, Call, TokenAccess
 
 LONGEST_TASK = 255
 
@@ -65,16 +65,14 @@ def gathered(request: TriggerRequest, foresight: Foresight) -> TriggerRequest:
 
 
 OPERATIONS = (
-    Operation(
+    trigger_operation(
         "POST",
         "/api/v1/tasks/{task:path}/trigger",
         trigger_task,
         "Trigger a task",
-        "trigger.dev",
-        "jobs:trigger",
+        scope="jobs:trigger",
         body=TriggerTaskBody,
         answer=TriggeredTask,
-        dialect=TRIGGER,
         tokens=TokenAccess("trigger", targets.task_in_path, spends=True, answers_repeats=True, hides=True),
         may_limit=True,
         body_limit_factor=4,

@@ -2,10 +2,10 @@
 
 from runcord.clock import unix_now
 from runcord.errors import Invalid
-from runcord.http.compat.trigger.dialect import TRIGGER
 from runcord.http.compat.trigger.handles import bearer
+from runcord.http.compat.trigger.operation import trigger_operation
 from runcord.http.models.token import LONGEST_SECS, PublicTokenAnswer, PublicTokenRequest, TokenClaims
-from runcord.http.operation import Answer, Call, Operation
+from runcord.http.operation import Answer, Call
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -45,23 +45,21 @@ async def mint_public_token(call: Call) -> Answer:
 
 
 OPERATIONS = (
-    Operation(
+    trigger_operation(
         "POST",
         "/api/v1/auth/jwt/claims",
         create_token_claims,
         "Get claims to sign",
-        "trigger.dev",
         answer=TokenClaims,
-        dialect=TRIGGER,
+        scope=None,
     ),
-    Operation(
+    trigger_operation(
         "POST",
         "/api/v1/auth/public-tokens",
         mint_public_token,
         "Make a public token",
-        "trigger.dev",
         body=PublicTokenRequest,
         answer=PublicTokenAnswer,
-        dialect=TRIGGER,
+        scope=None,
     ),
 )
