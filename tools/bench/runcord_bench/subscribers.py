@@ -53,7 +53,7 @@ class _Reader(asyncio.Protocol):
             elif line.startswith(b"retry: ") and not self.begun.done():
                 self.begun.set_result(None)
             elif line.startswith(b"HTTP/1.1 ") and not line.startswith(b"HTTP/1.1 200") and not self.begun.done():
-                self.begun.set_exception(ProcessFailed(f"a subscription was refused: {line.decode()}"))
+                self.begun.set_exception(ProcessFailed(f"a subscription was refused: {data.decode()}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.begun.done():
