@@ -55,6 +55,8 @@ def scope(operation: Operation) -> str:
     """Return who may call an operation."""
     if operation.access == "public":
         return "anybody"
+    if operation.access == "address":
+        return "whoever has the address"
     if operation.scope is None:
         return "any key"
     scopes = " or ".join(f"`{name}`" for name in (operation.scope, *operation.other_scopes))

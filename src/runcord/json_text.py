@@ -10,6 +10,9 @@ import orjson
 
 from runcord.errors import Invalid
 
+BLANK = b" \t\r\n"
+"""What may stand around a value, and means nothing."""
+
 MAX_DEPTH = 128
 """How deep a body may nest. What is accepted is stored within events and states, which may nest 200 deep to be read."""
 

@@ -34,6 +34,7 @@ MALFORMED = {
     "number that would be rounded": b'{"a":18446744073709551616}',
     "negative number that would be rounded": b'{"a":[-9223372036854775809]}',
     "number of many digits": b'{"a":' + b"9" * 5000 + b"}",
+    "white space that is not JSON's": b"\x0b",
     "byte order mark": b"\xef\xbb\xbf{}",
 }
 
@@ -85,13 +86,13 @@ def test_a_body_that_is_no_json_object_is_refused_by_every_operation(standing, o
 
 
 @named(OF_DIALECTS)
-def test_a_body_that_is_no_json_object_is_refused_in_the_way_of_the_dialect(api, dsn, operation: Operation):
-    before = position(dsn)
+def test_a_body_that_is_no_json_object_is_refused_in_the_way_of_the_dialect(standing, operation: Operation):
+    api, before = standing.api(), position(standing.dsn)
     for body in (*MALFORMED.values(), *NO_OBJECT.values()):
         answer = send(api, operation, body)
         assert answer.status_code == 400, answer.text
         assert len(answer.json()["error"]) > 10 and "status" not in answer.json()
-    assert position(dsn) == before
+    assert position(standing.dsn) == before
 
 
 @named(WITH_BODY)

@@ -10,7 +10,7 @@ from runcord.http.operation import Operation
 from runcord.http.operations import OPERATIONS
 from runcord.http.sse import MEDIA_TYPE
 
-PROTECTED = [operation for operation in OPERATIONS if operation.access != "public"]
+PROTECTED = [operation for operation in OPERATIONS if operation.takes_credentials]
 OF_EVERYBODY = ("{prefix", "{name}", "{task:", "{packet:")
 """In paths of what every project has one of its own of: of keys with a prefix, a projection, a task, an upload."""
 ABOUT_ONE_THING = [

@@ -56,7 +56,7 @@ def test_every_operation_describes_its_answer_and_its_errors(operation: Operatio
     described = document()["paths"][path_of(operation)][operation.method.lower()]
     responses = described["responses"]
     assert ("content" in responses[str(operation.status)]) == (operation.answer is not None)
-    expected = {"500", "503"} | ({"401", "403"} if operation.access != "public" else set())
+    expected = {"500", "503"} | ({"401", "403"} if operation.takes_credentials else set())
     assert expected <= responses.keys()
     problem = problem_of(operation).__name__
     assert all(
@@ -69,7 +69,7 @@ def test_every_operation_describes_its_answer_and_its_errors(operation: Operatio
 @by_name
 def test_every_operation_but_public_ones_wants_a_credential(operation: Operation):
     security = document()["paths"][path_of(operation)][operation.method.lower()]["security"]
-    assert bool(security) == (operation.access != "public")
+    assert bool(security) == operation.takes_credentials
     assert ({"runToken": []} in security) == (operation.access == "run")
     assert ({"publicToken": []} in security) == (operation.tokens is not None)
 

@@ -49,7 +49,7 @@ async def read_body(request: Request, limit: int, timeout: float) -> bytes:
 
 def parse_json(raw: bytes) -> Any:
     """Return the JSON value; nothing at all counts as `{}`. Raises as `json_text.parse` does."""
-    return json_text.parse(raw) if raw.strip() else {}
+    return json_text.parse(raw) if raw.strip(json_text.BLANK) else {}
 
 
 def validate(model: type[M], value: Any, where: str) -> M:

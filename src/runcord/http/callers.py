@@ -38,7 +38,7 @@ async def authenticate(operation: Operation, request: Request, backend: Backend)
         Forbidden: it is of a kind that the operation does not take, or its key lacks the operation's scope.
         Unavailable: the database could not be asked.
     """
-    if operation.access == "public":
+    if not operation.takes_credentials:
         return Caller()
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():

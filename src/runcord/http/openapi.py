@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 from openapi_pydantic import (
     Components,
+    DataType,
     Header,
     Info,
     MediaType,
@@ -30,7 +31,7 @@ from runcord.http.freshness import MIN_POSITION
 from runcord.http.models.page import Document, Maybe, PageQuery
 from runcord.http.models.run import AnyJson
 from runcord.http.models.stream import MOST_DIGITS
-from runcord.http.operation import Operation
+from runcord.http.operation import Operation, RawBody
 from runcord.http.operations import OPERATIONS
 from runcord.http.sse import MEDIA_TYPE as EVENTS
 
@@ -164,7 +165,8 @@ class _Schemas:
 
 
 def _types(operation: Operation) -> list[tuple[Any, JsonSchemaMode]]:
-    given: tuple[Any, ...] = (operation.body, operation.query)
+    line = None if operation.raw_body is None else operation.raw_body.line
+    given: tuple[Any, ...] = (operation.body, operation.query, line)
     problem = problem_of(operation)
     answered: tuple[Any, ...] = (operation.answer, operation.stream, *operation.other_answers.values(), problem)
     sides: tuple[tuple[JsonSchemaMode, tuple[Any, ...]], ...] = (("validation", given), ("serialization", answered))
@@ -197,8 +199,8 @@ def _describe(operation: Operation, schemas: _Schemas) -> Described:
             required=not _permits_nothing(operation.body), content={"application/json": MediaType(schema=schema)}
         )
     elif operation.raw_body is not None:
-        text_schema = Schema.model_validate({"type": "string"})
-        body = RequestBody(required=True, content={operation.raw_body: MediaType(schema=text_schema)})
+        schema = _schema_of_raw(operation.raw_body, schemas)
+        body = RequestBody(required=True, content={operation.raw_body.media_type: MediaType(schema=schema)})
     return Described(
         operationId=operation.operation_id,
         tags=[operation.tag],
@@ -209,6 +211,13 @@ def _describe(operation: Operation, schemas: _Schemas) -> Described:
         responses=_responses(operation, schemas),
         security=_security(operation),
     )
+
+
+def _schema_of_raw(body: RawBody, schemas: _Schemas) -> Schema:
+    if body.line is not None:
+        return Schema(type=DataType.ARRAY, items=schemas.of(body.line, "validation"), description="One to a line.")
+    is_text = body.media_type.startswith("text/")
+    return Schema(type=DataType.STRING) if is_text else Schema(description="Any bytes.")
 
 
 def _permits_nothing(model: type[BaseModel]) -> bool:
@@ -222,7 +231,7 @@ def _permits_nothing(model: type[BaseModel]) -> bool:
 
 def _security(operation: Operation) -> list[dict[str, list[str]]]:
     match operation.access:
-        case "public":
+        case "public" | "address":
             return []
         case "key":
             return [{"apiKey": []}] if operation.tokens is None else [{"apiKey": []}, {"publicToken": []}]
@@ -293,14 +302,16 @@ def statuses_of_errors(operation: Operation) -> list[int]:
     """Return the statuses of errors that the operation may answer."""
     found = {500, 503}
     if operation.access != "public":
-        found |= {401, 403}
+        found.add(403)
+    if operation.takes_credentials:
+        found.add(401)
     if operation.query is not None or operation.body is not None or operation.access == "run":
         found.add(400)
     if "{" in operation.path or (
         operation.query is not None and not operation.query.model_fields.keys().isdisjoint(("project_id", "job"))
     ):
         found.add(404)
-    if operation.method != "GET" and operation.access != "public":
+    if operation.method != "GET" and operation.takes_credentials:
         found |= {400, 404, operation.status_of_conflict, 422}
         refusal = operation.refusal_status
         found |= set(refusal.values()) if isinstance(refusal, Mapping) else {operation.status_of_refusal(None)}

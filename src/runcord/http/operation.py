@@ -27,8 +27,9 @@ M = TypeVar("M", bound=BaseModel)
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
-Access = Literal["key", "run", "public"]
-"""Who may call: an API key with the operation's scope; that, or the token of the run in the path; anybody."""
+Access = Literal["key", "run", "address", "public"]
+"""Who may call: an API key with the operation's scope; that, or the token of the run in the path; whoever was told the
+address, which is sealed; anybody."""
 
 
 class Body(BaseModel):
@@ -215,6 +216,15 @@ class TokenAccess:
 
 
 @dataclass(frozen=True)
+class RawBody:
+    """A body that the handler reads by itself, as it comes."""
+
+    media_type: str
+    line: Any = None
+    """The type of each value, where there is a JSON value to a line."""
+
+
+@dataclass(frozen=True)
 class Operation:
     """One route. The docstring of `handle` is its description; `summary` is a few words."""
 
@@ -233,8 +243,8 @@ class Operation:
     dialect: Dialect | None = None
     """Whose way to refuse it has, if not ours."""
     body: type[BaseModel] | None = None
-    raw_body: str | None = None
-    """The media type of a body that is no document: the handler reads it by itself, as it comes."""
+    raw_body: RawBody | None = None
+    """A body that is no document."""
     query: type[BaseModel] | None = None
     answer: Any = None
     """The model or type of the answer's body, or of the data of each event of a stream, for the OpenAPI document."""
@@ -273,9 +283,14 @@ class Operation:
         return self.media_type == MEDIA_TYPE or self.stream is not None
 
     @property
+    def takes_credentials(self) -> bool:
+        """Whether callers have to show who they are."""
+        return self.access in {"key", "run"}
+
+    @property
     def is_read(self) -> bool:
         """Whether it only reads what belongs to the caller's project: its answer is as of a position."""
-        return self.method == "GET" and self.access != "public"
+        return self.method == "GET" and self.takes_credentials
 
     @property
     def operation_id(self) -> str:

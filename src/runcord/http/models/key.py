@@ -7,6 +7,7 @@ from pydantic import Field, WithJsonSchema, model_validator
 
 from runcord.http.credentials import ALL_SCOPES
 from runcord.http.models.page import Document, Maybe
+from runcord.http.models.rules import only_with, ruled
 from runcord.http.models.value import Name, Ref
 from runcord.http.operation import Body
 from runcord.key.commands import DEFAULT_GRACE_MINUTES, MAX_GRACE_MINUTES
@@ -16,6 +17,8 @@ from runcord.key.state import ALL
 
 class NewApiKey(Body):
     """An API key to be made."""
+
+    model_config = ruled(only_with("environment", "form"))
 
     project_id: Ref | None = None
     name: Name

@@ -47,6 +47,11 @@ def given_if(name: str, other: str, value: str) -> Rule:
     return {"if": condition, "then": _given(name)}
 
 
+def only_with(name: str, other: str) -> Rule:
+    """`name` is given only where `other` is."""
+    return {"if": _given(name), "then": _given(other)}
+
+
 def not_both_on(one: str, other: str) -> Rule:
     """At most one of these numbers is above 0."""
     return {"not": {"allOf": [_on(one), _on(other)]}}

@@ -21,6 +21,8 @@ _SPAN = re.compile(
     r"(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w|years?|yrs?|y)(?: from now)?",
     re.IGNORECASE,
 )
+_KNOWN = rf"^({'|'.join(map(re.escape, _ACTIONS))})(:[^:]+(:(.|\n)+)?)?$"
+"""For the OpenAPI document: what `parse` takes."""
 
 
 def _known(text: str) -> str:
@@ -40,7 +42,7 @@ class NewPublicToken(Body):
     """A public token to be made."""
 
     scopes: Annotated[
-        list[Annotated[ScopeText, AfterValidator(_known)]],
+        list[Annotated[ScopeText, AfterValidator(_known), Field(json_schema_extra={"pattern": _KNOWN})]],
         Field(
             min_length=1,
             max_length=100,

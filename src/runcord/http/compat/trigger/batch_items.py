@@ -7,6 +7,7 @@ from runcord.errors import Invalid, TooLarge
 from runcord.http.body import parse_json, read_body, validate
 from runcord.http.compat.trigger.bodies import MOST_ITEMS, NumberedItemBody
 from runcord.http.operation import Call
+from runcord.json_text import BLANK
 
 BODY_FACTOR = 16
 """How many times the usual size a body with a batch may have."""
@@ -23,7 +24,7 @@ async def numbered_items(call: Call) -> Sequence[NumberedItemBody]:
     if not hasattr(state, "items"):
         settings = call.backend.settings
         raw = await read_body(call.request, settings.max_body_bytes * BODY_FACTOR, settings.request_timeout_secs)
-        lines = [line for line in raw.split(b"\n") if line.strip()]
+        lines = [line for line in raw.split(b"\n") if line.strip(BLANK)]
         if len(lines) > MOST_ITEMS:
             raise TooLarge(f"a batch has at most {MOST_ITEMS:,} items, these are {len(lines):,}")
         state.items = [

@@ -11,9 +11,12 @@ from runcord.http.operation import Answer, Call, Method, Operation
 def trigger_operation(
     method: Method, path: str, handle: Callable[[Call], Awaitable[Answer]], summary: str, **options: Any
 ) -> Operation:
-    """Return an operation of the dialect. It takes a key that may read runs, or write them, unless `options` say else."""
+    """Return an operation of the dialect.
+
+    It takes a key that may read runs, or one that may write them, unless `options` say otherwise.
+    """
     scope = "runs:read" if method == "GET" else "runs:write"
-    usual = {"tag": "trigger.dev", "scope": scope, "dialect": TRIGGER}
+    usual: dict[str, Any] = {"tag": "trigger.dev", "scope": scope, "dialect": TRIGGER}
     return Operation(method=method, path=path, handle=handle, summary=summary, **{**usual, **options})
 
 

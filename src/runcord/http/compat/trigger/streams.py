@@ -7,6 +7,7 @@ import orjson
 
 from runcord.errors import Invalid, TooLarge
 from runcord.http.sse import one_line
+from runcord.json_text import BLANK
 from runcord.streaming.chunks import Chunk
 
 MAX_VALUE_BYTES = 512 * 1024
@@ -34,10 +35,10 @@ async def values(body: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
             if len(line) > MAX_VALUE_BYTES:
                 raise TooLarge(f"a value of a stream has at most {MAX_VALUE_BYTES:,} bytes: send it in pieces")
         for line in lines:
-            if line.strip():
-                yield _checked(line.strip())
-    if rest.strip():
-        yield _checked(rest.strip())
+            if line.strip(BLANK):
+                yield _checked(line.strip(BLANK))
+    if rest.strip(BLANK):
+        yield _checked(rest.strip(BLANK))
 
 
 def text_value(body: bytes) -> bytes:

@@ -17,6 +17,7 @@ from runcord.http.compat.trigger.batch_items import BODY_FACTOR, numbered_items
 from runcord.http.compat.trigger.bodies import (
     BatchBody,
     BatchItemBody,
+    NumberedItemBody,
     OpenBatchBody,
 )
 from runcord.http.compat.trigger.handles import handle_headers
@@ -27,7 +28,7 @@ from runcord.http.compat.trigger.request_ids import id_for, id_for_request
 from runcord.http.compat.trigger.routes.tasks import gathered, guess
 from runcord.http.compat.trigger.uploads import inlined
 from runcord.http.compat.trigger.wishes import request_of
-from runcord.http.operation import Answer, Call, TokenAccess
+from runcord.http.operation import Answer, Call, RawBody, TokenAccess
 from runcord.http.targets import batch_in_path
 from runcord.ids import new_id
 from runcord.run.state import Run
@@ -237,6 +238,7 @@ OPERATIONS = (
         "Trigger items of a batch",
         tokens=_ITEMS,
         **_TRIGGERS,
+        raw_body=RawBody("application/x-ndjson", NumberedItemBody),
         answer=answers.TakenItems,
     ),
     trigger_operation(

@@ -7,7 +7,7 @@ from runcord.http.body import read_body
 from runcord.http.compat.trigger import answers
 from runcord.http.compat.trigger.operation import trigger_operation
 from runcord.http.compat.trigger.uploads import BODY_FACTOR, LONGEST_PATH, address, fetch, keep, read_grant
-from runcord.http.operation import Answer, Call
+from runcord.http.operation import Answer, Call, RawBody
 
 
 async def create_upload(call: Call) -> Answer:
@@ -87,7 +87,8 @@ OPERATIONS = (
         upload_packet,
         "Upload a packet",
         scope=None,
-        access="public",
+        access="address",
+        raw_body=RawBody("application/octet-stream"),
         answer=answers.Nothing,
     ),
     trigger_operation(
@@ -96,6 +97,6 @@ OPERATIONS = (
         download_packet,
         "Download a packet",
         scope=None,
-        access="public",
+        access="address",
     ),
 )

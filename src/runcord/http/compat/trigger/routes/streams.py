@@ -20,8 +20,9 @@ from runcord.http.compat.trigger.streams import (
     text_value,
     values,
 )
+from runcord.http.models.run import AnyJson
 from runcord.http.models.trigger_streams import AppendedChunk, InputBody, OpenedStream, WriterPlace
-from runcord.http.operation import Answer, Call, Method, Operation, TokenAccess
+from runcord.http.operation import Answer, Call, Method, Operation, RawBody, TokenAccess
 from runcord.http.run_answers import load_run
 from runcord.http.sse import MEDIA_TYPE
 from runcord.http.targets import run_in_path
@@ -232,7 +233,7 @@ OPERATIONS = (
         "{target}/{key}",
         write_trigger_stream,
         "Write a stream",
-        raw_body="application/x-ndjson",
+        raw_body=RawBody("application/x-ndjson", AnyJson),
         answer=AppendedChunk,
         refusal_status=400,
     ),
@@ -242,7 +243,7 @@ OPERATIONS = (
         "{target}/{key}/append",
         append_to_trigger_stream,
         "Append to a stream",
-        raw_body="text/plain",
+        raw_body=RawBody("text/plain"),
         answer=AppendedChunk,
         refusal_status=400,
     ),
