@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -13,6 +14,7 @@ from tests.http.test_public_tokens import signed
 from runcord.clock import unix_now
 from runcord.http.app import create_app, routes
 from runcord.http.compat.trigger.dialect import TRIGGER
+from runcord.http.compat.trigger.request_ids import request_key
 from runcord.http.key_administration import NewKey, create_key
 from runcord.http.operation import Answer, Call, Operation, TokenAccess
 from runcord.key.token_scopes import Resource, of_tasks
@@ -31,14 +33,14 @@ async def act(call: Call) -> Answer:
     return Answer({})
 
 
-def operation(path: str, method: str = "POST", **access: bool) -> Operation:
-    tokens = TokenAccess("trigger", the_task, **access)  # pyright: ignore[reportArgumentType]
+def operation(path: str, method: str = "POST", **access: Any) -> Operation:
+    tokens = TokenAccess("trigger", the_task, **access)
     return Operation(method, f"/{path}/{{task}}", act, "Act", "system", tokens=tokens, dialect=TRIGGER)  # pyright: ignore[reportArgumentType]
 
 
 OWN = (
     operation("once", spends=True),
-    operation("repeated", spends=True, answers_repeats=True),
+    operation("repeated", spends=True, repeat_key=request_key),
     operation("free", "GET"),
 )
 

@@ -125,6 +125,21 @@ def test_streams_of_the_parent_and_of_the_root(api: Api) -> None:
     assert values(read(api, f"{root}/up")) == ["parent", "root"]
 
 
+def test_the_root_is_the_first_of_the_family_however_far_up_it_is(api: Api) -> None:
+    api.new_job("line")
+    line = [api.new_run("line")["id"]]
+    for _ in range(25):
+        line.append(api.new_run("line", parent_run_id=line[-1])["id"])
+    for target in ("self", "parent", "root"):
+        api.post(f"{STREAMS}/{line[-1]}/{target}/up/append", content=target.encode())
+    found = api.get(f"/api/v3/runs/{line[-1]}").json()
+    assert found["depth"] == 25
+    assert found["relatedRuns"]["root"]["id"] == line[0] and found["relatedRuns"]["parent"]["id"] == line[-2]
+    for run_id, target in ((line[-1], "self"), (line[-2], "parent"), (line[0], "root")):
+        api.delete(f"/v1/runs/{run_id}")
+        assert values(read(api, f"{run_id}/up")) == [target]
+
+
 def test_an_ended_run_takes_nothing_more(api: Api, run: Any) -> None:
     api.request("PUT", f"{STREAMS}/{run['id']}/self/tokens")
     api.delete(f"/v1/runs/{run['id']}")

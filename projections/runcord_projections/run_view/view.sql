@@ -80,6 +80,21 @@ where project_id = %(project_id)s and parent_run_id = %(run_id)s and created_pos
 order by created_position
 limit %(limit)s;
 
+-- ancestors --
+-- The run that spawned a run, the one that spawned that, and so on, nearest first, at most `limit`.
+with recursive line (parent_run_id, depth) as (
+    select parent_run_id, 0 from runs where project_id = %(project_id)s and run_id = %(run_id)s
+    union all
+    select r.parent_run_id, line.depth + 1
+    from line
+    join runs r on r.project_id = %(project_id)s and r.run_id = line.parent_run_id
+    where line.depth + 1 < %(limit)s
+)
+select r.state
+from line
+join runs r on r.project_id = %(project_id)s and r.run_id = line.parent_run_id
+order by line.depth;
+
 -- is_there --
 -- Whether there is such a run.
 select exists (

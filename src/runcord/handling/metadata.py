@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from runcord.handling.consequence import apply, get_run
 from runcord.ledger.transaction import Context, Plan, Transaction
 from runcord.run.commands import ChangeMetadata
+from runcord.run.limits import MAX_ANCESTORS
 from runcord.run.metadata import MetadataOperation
 from runcord.run.state import Run
 
 Operations = tuple[MetadataOperation, ...]
-
-MAX_ANCESTORS = 100
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ OUTLIVES_SECS = 24 * 3600
 """For how long after its end a token may go on with what was begun with it."""
 
 _FAR = datetime(9999, 1, 1, tzinfo=UTC)
-_MOST_REQUEST_KEY = 256
 
 
 class Caller(NamedTuple):
@@ -119,15 +118,13 @@ def _scopes(action: Action, resource: Resource | None) -> str:
 
 
 async def _spend(access: TokenAccess, call: Call, token: PublicToken) -> None:
-    request_key = call.request.headers.get("x-trigger-request-idempotency-key")
-    is_told_apart = access.answers_repeats and request_key and len(request_key) <= _MOST_REQUEST_KEY
     expires_at = datetime.fromtimestamp(token.expires_at, UTC) if token.expires_at < _FAR.timestamp() else _FAR
     taken = await call.backend.touch(
         SQL["spend_token"],
         {
             "project_id": call.project_id,
             "token_hash": token.hash,
-            "request_key": request_key if is_told_apart else None,
+            "request_key": access.repeat_key(call),
             "expires_at": expires_at,
         },
     )

@@ -192,6 +192,10 @@ def _never(request: Request, token: PublicToken) -> bool:
     return False
 
 
+def _tells_no_repeats(call: Call) -> None:
+    return None
+
+
 Target = Callable[[Call], AsyncIterator[Resource]]
 """Says what a call is about."""
 
@@ -208,9 +212,9 @@ class TokenAccess:
     """Whether the handler leaves out what `Call.hidden` names: without it, tokens that may not see all are refused."""
     spends: bool = False
     """Whether the call uses up a token for one use."""
-    answers_repeats: bool = False
-    """Whether the handler answers a call that is sent once more, by its `x-trigger-request-idempotency-key`, as it did
-    the first time: then a token that this very call has used up will do."""
+    repeat_key: Callable[[Call], str | None] = _tells_no_repeats
+    """What a call has in common with those that repeat it, which the handler answers as it did the first: then a token
+    that this very call has used up will do."""
     goes_on: Callable[[Request, PublicToken], bool] = _never
     """Whether a request goes on with what an earlier one began: then a token that has expired since then will do."""
 

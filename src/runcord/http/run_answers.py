@@ -1,5 +1,6 @@
 """Answers about runs that several routes give."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from runcord.errors import RunNotFound
@@ -8,6 +9,7 @@ from runcord.http.operation import Answer, Call
 from runcord.ledger.committer import Committed
 from runcord.ledger.transaction import Row
 from runcord.projecting.time_travel import documents, run_at_version, version_at
+from runcord.run.limits import MAX_ANCESTORS
 from runcord.run.state import Run
 from runcord_projections.run_view.projection import CODEC, SQL
 
@@ -44,6 +46,14 @@ def shown_run(call: Call, run: Run, payload: bytes | None, result: bytes | None)
         for name in _MEMBERS_OF_COLUMNS.get(column, ()):
             members.pop(name, None)
     return members
+
+
+async def ancestors(call: Call, run: Run) -> Sequence[Run]:
+    """Return the run that spawned a run, the one that spawned that, and so on, up to `MAX_ANCESTORS`."""
+    if run.parent_run_id is None:
+        return ()
+    params = {"project_id": call.project_id, "run_id": run.run_id, "limit": MAX_ANCESTORS}
+    return [CODEC.decode(state) for (state,) in await call.backend.read(SQL["ancestors"], params)]
 
 
 async def run_in_version(call: Call, version: int) -> Run:

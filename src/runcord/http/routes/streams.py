@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 from runcord.errors import Unavailable
+from runcord.http.chunk_pages import followed_chunks
 from runcord.http.compat.strait.frames import chunk_frame, event_frame, render_chunk
 from runcord.http.models.page import encode_cursor, list_of, page
 from runcord.http.models.stream import (
@@ -29,7 +30,7 @@ from runcord.projecting.time_travel import version_at
 from runcord.run.decide import require_live_attempt
 from runcord.streaming import chunks as following
 from runcord.streaming.chunk_writer import NewChunk
-from runcord.streaming.events import Track, follow_events, track_from
+from runcord.streaming.events import follow_events, track_from
 
 _CHUNKS = "chunks"
 
@@ -80,15 +81,9 @@ async def stream_chunks(call: Call) -> Answer:
     backend.stream_slots.require(project_id)
 
     async def blocks() -> AsyncGenerator[bytes]:
-        with (
-            backend.stream_slots.taken(project_id),
-            backend.chunk_feeds.open(project_id, run.run_id) as chunks,
-        ):
-            async with backend.follower.follow(project_id, run.run_id) as events:
-                pages = following.follow_chunks(chunks, sequence, events, Track(run), run.version)
-                async with aclosing(following.of_stream(pages, stream_id)) as wanted:
-                    async for some in wanted:
-                        yield frames((chunk.sequence, chunk_frame(run.run_id, chunk)) for chunk in some)
+        async with aclosing(followed_chunks(call, run, sequence, stream_id)) as pages:
+            async for some in pages:
+                yield frames((chunk.sequence, chunk_frame(run.run_id, chunk)) for chunk in some)
 
     return Answer(blocks=blocks)
 

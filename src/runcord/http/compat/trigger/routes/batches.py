@@ -24,7 +24,7 @@ from runcord.http.compat.trigger.handles import handle_headers
 from runcord.http.compat.trigger.listing import LAST_POSITION
 from runcord.http.compat.trigger.operation import trigger_operation, wants_new
 from runcord.http.compat.trigger.render import given_key, render_batch, render_result
-from runcord.http.compat.trigger.request_ids import id_for, id_for_request
+from runcord.http.compat.trigger.request_ids import id_for, id_for_request, request_key
 from runcord.http.compat.trigger.routes.tasks import gathered, guess
 from runcord.http.compat.trigger.uploads import inlined
 from runcord.http.compat.trigger.wishes import request_of
@@ -215,7 +215,7 @@ async def _run_ids(call: Call, batch: Batch) -> list[str]:
 _TRIGGERS: dict[str, Any] = {"scope": "jobs:trigger", "may_limit": True, "body_limit_factor": BODY_FACTOR}
 _READS = TokenAccess("read", batch_in_path, hides=True)
 _BATCHES = TokenAccess("batchTrigger", targets.tasks_of_batch, hides=True, spends=True)
-_OPENS = TokenAccess("batchTrigger", targets.tasks_of_new_batch, hides=True, spends=True, answers_repeats=True)
+_OPENS = TokenAccess("batchTrigger", targets.tasks_of_new_batch, hides=True, spends=True, repeat_key=request_key)
 _ITEMS = TokenAccess("batchTrigger", targets.tasks_of_items, hides=True)
 # A token for one use is taken by the request that opens the batch: the one with the items goes on with it.
 

@@ -1,10 +1,9 @@
 """Trigger.dev's API: reading runs, and what may be done with one."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from runcord.clock import utc_now
-from runcord.errors import IllegalTransition, RunNotEnded, RunNotFound
+from runcord.errors import IllegalTransition, RunNotEnded
 from runcord.handling.metadata import ChangeRunMetadata
 from runcord.handling.reschedule import RescheduleRun
 from runcord.handling.runs import CommandRun
@@ -27,7 +26,7 @@ from runcord.http.compat.trigger.request_ids import id_for_request
 from runcord.http.compat.trigger.tags import MOST, entries_of
 from runcord.http.compat.trigger.wishes import changes_of, checked_metadata, operations_of
 from runcord.http.operation import Answer, Call, TokenAccess
-from runcord.http.run_answers import load_run
+from runcord.http.run_answers import ancestors, load_run
 from runcord.http.targets import run_in_path
 from runcord.ledger.transaction import Row
 from runcord.run import commands as c
@@ -36,7 +35,6 @@ from runcord.run.state import Run
 from runcord_projections.run_view.projection import CODEC, SQL
 
 MOST_CHILDREN = 100
-_MOST_ANCESTORS = 20
 
 
 async def retrieve_task_run(call: Call) -> Answer:
@@ -158,21 +156,10 @@ async def _whole(call: Call, run: Run, row: Row) -> dict[str, Any]:
         payload,
         result,
         new=wants_new(call),
-        ancestors=await _ancestors(call, run),
+        ancestors=await ancestors(call, run),
         children=children,
         hidden=call.hidden,
     )
-
-
-async def _ancestors(call: Call, run: Run) -> Sequence[Run]:
-    found: list[Run] = []
-    while run.parent_run_id is not None and len(found) < _MOST_ANCESTORS:
-        try:
-            run, _ = await load_run(call, run.parent_run_id)
-        except RunNotFound:
-            break
-        found.append(run)
-    return found
 
 
 _WRITES = TokenAccess("write", run_in_path, hides=True)

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from runcord.errors import Invalid, NotFound, Unavailable
 from runcord.handling.runs import CommandRun
 from runcord.http.body import read_body
+from runcord.http.chunk_pages import followed_chunks
 from runcord.http.compat.trigger.operation import trigger_operation
 from runcord.http.compat.trigger.streams import (
     MAX_VALUE_BYTES,
@@ -23,7 +24,7 @@ from runcord.http.compat.trigger.streams import (
 from runcord.http.models.run import AnyJson
 from runcord.http.models.trigger_streams import AppendedChunk, InputBody, OpenedStream, WriterPlace
 from runcord.http.operation import Answer, Call, Method, Operation, RawBody, TokenAccess
-from runcord.http.run_answers import load_run
+from runcord.http.run_answers import ancestors, load_run
 from runcord.http.sse import MEDIA_TYPE
 from runcord.http.targets import run_in_path
 from runcord.key import token_scopes
@@ -32,7 +33,6 @@ from runcord.run.commands import ANY_CLAIM, OpenStream
 from runcord.run.state import Run
 from runcord.streaming import chunks as following
 from runcord.streaming.chunk_writer import SQL, NewChunk
-from runcord.streaming.events import Track
 
 _IDLE_SECS = 60
 _LONGEST_IDLE_SECS = 600
@@ -117,17 +117,11 @@ async def _follow(call: Call, stream_id: str) -> Answer:
     backend.stream_slots.require(project_id)
 
     async def blocks() -> AsyncGenerator[bytes]:
-        with (
-            backend.stream_slots.taken(project_id),
-            backend.chunk_feeds.open(project_id, run.run_id) as chunks,
-        ):
-            async with backend.follower.follow(project_id, run.run_id) as events:
-                pages = following.follow_chunks(chunks, sequence, events, Track(run), run.version)
-                async with aclosing(following.of_stream(pages, stream_id)) as wanted:
-                    while (some := await _next(wanted, idle_secs)) is not None:
-                        yield stream_frames(some)
-                        if some[-1].done:
-                            return
+        async with aclosing(followed_chunks(call, run, sequence, stream_id)) as pages:
+            while (some := await _next(pages, idle_secs)) is not None:
+                yield stream_frames(some)
+                if some[-1].done:
+                    return
 
     return Answer(blocks=blocks)
 
@@ -147,11 +141,8 @@ async def _target(call: Call) -> Run:
     target = call.path["target"]
     if target not in {"self", "parent", "root"}:
         raise NotFound("streams are of `self`, `parent` or `root`")
-    while target != "self" and run.parent_run_id is not None:
-        run, _ = await load_run(call, run.parent_run_id)
-        if target == "parent":
-            break
-    return run
+    family = [run] if target == "self" else [run, *await ancestors(call, run)]
+    return family[-1] if target == "root" else family[:2][-1]
 
 
 async def _announced(call: Call, run: Run) -> Run:

@@ -73,7 +73,7 @@ OPERATIONS = (
         scope="jobs:trigger",
         body=TriggerTaskBody,
         answer=TriggeredTask,
-        tokens=TokenAccess("trigger", targets.task_in_path, spends=True, answers_repeats=True, hides=True),
+        tokens=TokenAccess("trigger", targets.task_in_path, spends=True, repeat_key=request_key, hides=True),
         may_limit=True,
         body_limit_factor=4,
     ),
