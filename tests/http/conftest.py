@@ -165,11 +165,12 @@ OF_ITS_OWN = {"dsn", "app", "client", "new_api", "new_secret"}
 
 @pytest.fixture
 def api(request: pytest.FixtureRequest) -> Iterator[Api]:
-    """A client with a key of the project `proj_test` that may do everything, with a server of its own.
+    """A client with a key that may do everything: of a new project, on a server that the module's tests share.
 
-    With the mark `shared_server` it is of a new project, on a server that the module shares.
+    A test that asks for anything in `OF_ITS_OWN`, or is marked `own_server`, has a server to itself, and the project
+    `proj_test`.
     """
-    if not request.node.get_closest_marker("shared_server") or not OF_ITS_OWN.isdisjoint(request.fixturenames):
+    if request.node.get_closest_marker("own_server") or not OF_ITS_OWN.isdisjoint(request.fixturenames):
         new_api: NewApi = request.getfixturevalue("new_api")
         yield new_api()
         return

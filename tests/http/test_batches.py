@@ -2,10 +2,7 @@
 
 from typing import Any
 
-import pytest
 from tests.http.conftest import Api, NewApi
-
-pytestmark = pytest.mark.shared_server
 
 
 def trigger(api: Api, *items: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,6 @@ import psycopg
 import pytest
 from tests.http.conftest import Api, NewApi
 
-pytestmark = pytest.mark.shared_server
-
 
 def wait(api: Api, *keys: str, **body: Any) -> list[str]:
     """Have a run wait for each key, and return their ids."""

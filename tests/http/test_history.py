@@ -3,8 +3,6 @@
 import jsonpatch
 import pytest
 
-pytestmark = pytest.mark.shared_server
-
 
 @pytest.fixture
 def run(api) -> str:

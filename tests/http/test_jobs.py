@@ -5,8 +5,6 @@ from typing import Any
 import pytest
 from tests.http.conftest import Api, NewApi
 
-pytestmark = pytest.mark.shared_server
-
 
 def test_a_job_is_created_with_defaults(api: Api) -> None:
     answer = api.post("/v1/jobs", {"name": "Parse files", "slug": "parse", "project_id": api.project_id})

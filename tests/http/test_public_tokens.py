@@ -118,7 +118,7 @@ def test_a_client_signs_a_token_with_its_key_and_the_claims(api: Api, new_of: Ne
 
 
 def test_a_key_of_another_form_signs_as_well_once_it_has_asked_for_claims(api: Api, run: Any) -> None:
-    token = signed(api.secret, ["read:runs"])
+    token = signed(api.secret, ["read:runs"], sub=api.project_id)
     assert api.speaking_as(token).get("/v1/runs").status_code == 401
     assert api.post(CLAIMS).status_code == 200
     assert api.speaking_as(token).get("/v1/runs").status_code == 200

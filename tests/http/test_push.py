@@ -16,6 +16,8 @@ from runcord.http.app import create_app
 from runcord.http.credentials import create_project
 from runcord.settings import load_settings
 
+pytestmark = pytest.mark.own_server
+
 DEADLINE = 15.0
 
 

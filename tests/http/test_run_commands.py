@@ -2,8 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.shared_server
-
 PAST = "2020-01-01T00:00:00Z"
 FUTURE = "2199-01-01T00:00:00+01:00"
 

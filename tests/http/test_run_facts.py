@@ -4,8 +4,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.shared_server
-
 LISTS = ("events", "checkpoints", "usage", "tool-calls", "outputs")
 
 

@@ -5,8 +5,6 @@ from urllib.parse import quote
 
 import pytest
 
-pytestmark = pytest.mark.shared_server
-
 EVEN = '{"even":true}'
 NO_ITEM = '{"items":[{"n":3}]}'
 ITEMS = ('{"items":[{"n":2},{"n":1}]}', '{"items":[{}]}')

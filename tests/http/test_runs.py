@@ -9,8 +9,6 @@ import pytest
 from runcord.http.models.page import encode_cursor
 from runcord.run.status import Status
 
-pytestmark = pytest.mark.shared_server
-
 
 def ids(answer: Any) -> list[str]:
     assert answer.status_code == 200, answer.text

@@ -5,8 +5,6 @@ from typing import Any
 import pytest
 from tests.http.conftest import Api, NewApi
 
-pytestmark = pytest.mark.shared_server
-
 
 def sdk(claim: dict[str, Any], call: str) -> str:
     return f"/sdk/v1/runs/{claim['run']['id']}/{call}"

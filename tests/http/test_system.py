@@ -100,7 +100,7 @@ def test_a_path_is_its_own_for_all_methods(client):
     answer = client.get("/v1/jobs/batch")
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
     assert client.delete("/v1/events/order-1/stream").status_code == 405
-    assert client.request("BREW", "/v1/runs").headers["allow"] == "GET, HEAD"
+    assert client.request("BREW", "/v1/runs").headers["allow"] == "GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize("path", ["/livez", "/v1/runs", "/nothing"])

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.http.conftest import PROJECT
 
 from runcord.clock import monotonic
 from runcord.handling.runs import CommandRuns
@@ -134,7 +133,7 @@ def _stage(w: Walker) -> None:
     """Stage a dead letter as a replay in bulk does, and stop there: that goes on in the same transaction."""
     client = w.api.client
     backend, staging = client.app.state.backend, CommandRuns(CONTEXT, [(w.run_id, StageReplay())])
-    client.portal.call(backend.committer.execute, PROJECT, staging)
+    client.portal.call(backend.committer.execute, w.api.project_id, staging)
 
 
 WAYS |= {S.CRASHED: _crashed, S.SYSTEM_FAILED: _system_failed, S.REPLAY_STAGED: _after(S.DEAD_LETTER, _stage, **ONCE)}

@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 from tests.http.conftest import Api
 
-pytestmark = pytest.mark.shared_server
-
 
 @pytest.fixture(autouse=True)
 def job(api: Api) -> dict[str, Any]:
