@@ -72,6 +72,12 @@ select state, payload, result, position, created_position
 from runs
 where project_id = %(project_id)s and run_id = %(run_id)s;
 
+-- results --
+-- What runs came to.
+select run_id, result
+from runs
+where project_id = %(project_id)s and run_id = any (%(run_ids)s::text[]);
+
 -- children --
 -- The runs that a run spawned, oldest first, above a position.
 select state, payload, result, position, created_position

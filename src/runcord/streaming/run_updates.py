@@ -10,12 +10,10 @@ complete. Every version comes once, in the order of the ledger; or, if the subsc
 latest that there is when it is read.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-import structlog
-
+from runcord.ledger.following import Following, Place
 from runcord.ledger.hub import Hub
 from runcord.ledger.statements import Read
 from runcord.run.state import Run
@@ -24,18 +22,11 @@ from runcord.streaming.run_pages import STRIDE, Listing, Page, every_version, la
 from runcord.streaming.selection import IndexKey, Selection, index_keys_of
 from runcord.streaming.versions import SQL, Fold, Version
 
-log = structlog.get_logger(__name__)
-
-PAUSE_SECS = 0.005
-"""Between two looks at a ledger: under load, one look then finds what several commits have brought."""
 LOOK_POSITIONS = 2_000
 LOOK_BYTES = 1024 * 1024
 WAITING_VERSIONS = 256
 WAITING_BYTES = 256 * 1024
 """What may wait for one reader."""
-
-_RECHECK_SECS = 5.0
-_RETRY_SECS = 0.5
 
 
 class RunUpdates:
@@ -44,12 +35,12 @@ class RunUpdates:
     def __init__(self, hub: Hub, read: Read) -> None:
         self._hub = hub
         self._read = read
-        self._projects: dict[str, _Project] = {}
+        self._following = Following(hub, read, self._project, self._look)
 
     @property
     def subscribed(self) -> int:
         """How many subscriptions there are."""
-        return sum(project.subscribed for project in self._projects.values())
+        return self._following.readers
 
     @asynccontextmanager
     async def subscribe(
@@ -60,51 +51,23 @@ class RunUpdates:
         Raises:
             Unavailable: the database is away.
         """
-        project = self._projects.get(project_id)
-        if project is None:
-            project = self._projects[project_id] = _Project(project_id, Fold(self._read, project_id))
-            project.task = asyncio.create_task(self._keep_following(project))
-        project.subscribed += 1
-        subscription = None
-        try:
-            await project.begun.wait()
+        async with self._following.joined(project_id) as project:
             listing = None
             if after is None and selection.run_id is None:
                 after = await last_position(self._read, project_id)
                 listing = Listing(self._read, project_id, selection, after)
             subscription = Subscription(self._read, project, selection, coalesce, after, listing)
-            yield subscription
-        finally:
-            if subscription is not None:
+            try:
+                yield subscription
+            finally:
                 subscription.leave()
-            project.subscribed -= 1
-            if not project.subscribed:
-                del self._projects[project_id]
-                project.task.cancel()
 
     async def close(self) -> None:
         """Stop following."""
-        tasks = [project.task for project in self._projects.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._following.close()
 
-    async def _keep_following(self, project: "_Project") -> None:
-        while True:
-            try:
-                await self._follow(project)
-            except Exception as error:  # a database that is away is waited for, and a bug must not leave readers deaf
-                log.warning("run_updates_wait", project_id=project.project_id, error=str(error))
-                await asyncio.sleep(_RETRY_SECS)
-
-    async def _follow(self, project: "_Project") -> None:
-        if not project.begun.is_set():
-            project.position = project.looked = await last_position(self._read, project.project_id)
-            project.begun.set()
-        while True:
-            if await self._hub.moved(project.project_id, project.position, _RECHECK_SECS):
-                await self._look(project)
-                await asyncio.sleep(PAUSE_SECS)
+    def _project(self, project_id: str) -> "_Project":
+        return _Project(project_id, Fold(self._read, project_id))
 
     async def _look(self, project: "_Project") -> None:
         # Who joins from here on reads for itself what lies up to there.
@@ -123,20 +86,19 @@ class RunUpdates:
         project.position = until
 
 
-class _Project:
-    """A ledger that is followed: how far, and for whom."""
+class _Project(Place):
+    """A ledger that is followed: up to its position, everything was put before whom it concerns."""
 
     def __init__(self, project_id: str, fold: Fold) -> None:
-        self.project_id = project_id
+        super().__init__(project_id)
         self.fold = fold
-        self.position = 0
-        """Up to here, everything was put before whom it concerns."""
         self.looked = 0
         """Up to here, it is or was looked, for those who had joined by then."""
-        self.subscribed = 0
-        self.begun = asyncio.Event()
-        self.task: asyncio.Task[None]
         self._index: dict[IndexKey, dict[Subscription, None]] = {}
+
+    def begin(self, position: int) -> None:
+        self.looked = position
+        super().begin(position)
 
     def join(self, subscription: "Subscription") -> None:
         for key in subscription.selection.index_keys:

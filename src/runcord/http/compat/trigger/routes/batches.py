@@ -130,13 +130,12 @@ async def retrieve_task_batch_of_old(call: Call) -> Answer:
 async def get_task_batch_results(call: Call) -> Answer:
     """Answer what the runs of a batch came to, in the order of the items; 404 until all have ended."""
     batch = await _load(call)
-    items: list[dict[str, Any]] = []
-    for run_id in await _run_ids(call, batch):
-        rows = await call.backend.read(RUN_SQL["get"], {"project_id": call.project_id, "run_id": run_id})
-        run = RUNS.decode(rows[0][0]) if rows else None
-        if run is None or run.finished_at is None:
-            raise RunNotEnded(f"the batch {batch.batch_id} has runs that have not ended yet: ask again later")
-        items.append(render_result(run, rows[0][2]))
+    run_ids = await _run_ids(call, batch)
+    runs = await _runs(call, run_ids)
+    if any(run_id not in runs or runs[run_id].finished_at is None for run_id in run_ids):
+        raise RunNotEnded(f"the batch {batch.batch_id} has runs that have not ended yet: ask again later")
+    results = dict(await call.backend.read(RUN_SQL["results"], {"project_id": call.project_id, "run_ids": run_ids}))
+    items = [render_result(runs[run_id], results[run_id]) for run_id in run_ids]
     return Answer({"id": batch.batch_id, "items": items})
 
 
