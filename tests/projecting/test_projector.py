@@ -9,7 +9,7 @@ import pytest
 
 from runcord.ledger.mapper import encode
 from runcord.projecting import generations as g
-from runcord.projecting.projection import Projection, Step, Table
+from runcord.projecting.projection import AnyProjection, Projection, Step, Table
 from runcord.projecting.projector import Projector
 from runcord.projecting.registry import projections
 from runcord.run import events as e
@@ -92,7 +92,7 @@ def states(conn: psycopg.Connection[Any]) -> Mapping[tuple[str, int], g.Generati
     return {(one.name, one.number): one for one in g.load_generations(conn, PROJECT)}
 
 
-def projector_of(dsn: str, *known: Projection[Any]) -> Projector:
+def projector_of(dsn: str, *known: AnyProjection) -> Projector:
     """Return a projector that knows these projections only."""
     return Projector(dsn, {one.name: one for one in known})
 

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from runcord.projecting.folding import Batch, sheet
-from runcord.projecting.projection import Projection, Step
+from runcord.projecting.projection import AnyProjection, Step
 from runcord.recorded import Recorded
 from runcord.run.evolve import evolve
 from runcord.run.state import Run
@@ -38,13 +38,13 @@ class Story:
             self.steps.append(Step(before, recorded, after))
         return self
 
-    def rows(self, projection: Projection[Any]) -> dict[Any, Any]:
+    def rows(self, projection: AnyProjection) -> dict[Any, Any]:
         """Return the rows that a projection makes of it, by their whole keys; the same however it is divided."""
         whole = self._rows(projection, lambda steps: [steps])
         assert self._rows(projection, lambda steps: [[step] for step in steps]) == whole
         return whole
 
-    def _rows(self, projection: Projection[Any], divide: Callable[[list[Step]], list[list[Step]]]) -> dict[Any, Any]:
+    def _rows(self, projection: AnyProjection, divide: Callable[[list[Step]], list[list[Step]]]) -> dict[Any, Any]:
         table = projection.table
         rows: dict[Any, Any] = {}
         for part in divide(self.steps):

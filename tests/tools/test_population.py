@@ -47,22 +47,21 @@ def test_copies_are_what_the_product_makes_of_their_events(dsn: str, population:
     assert not behind
 
     runs: dict[str, Run] = {}
-    steps: dict[str, list[Step]] = {}
+    steps: list[Step] = []
     for row in events:
         recorded = mapper.recorded(row)
         before = runs.get(recorded.stream_id)
         after = evolve(before, recorded)
         assert after is not None
         runs[recorded.stream_id] = after
-        step = Step(before, recorded, after)
-        if list(PROJECTION.keys(step)):
-            steps.setdefault(recorded.stream_id, []).append(step)
+        steps.append(Step(before, recorded, after))
 
     assert len(runs) >= RUNS
-    expected = {run_id: PROJECTION.evolve(None, run_id, given) for run_id, given in steps.items()}
+    changes = PROJECTION.gather(steps)
+    expected = {run_id: PROJECTION.evolve(None, run_id, given) for run_id, given in changes.items()}
     assert {life.run_id: life for life in map(PROJECTION.table.read, lives)} == expected
     assert {run_id: (created, status) for run_id, _, created, status, _ in view} == {
-        run_id: (given[0].recorded.position, runs[run_id].status) for run_id, given in steps.items()
+        run_id: (given.positions[0], runs[run_id].status) for run_id, given in changes.items()
     }
     for run_id, _, _, _, state in view:
         stored, folded = CODEC.decode(state), runs[run_id]

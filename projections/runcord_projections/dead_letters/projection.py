@@ -76,7 +76,7 @@ class DeadLetters(Projection[DeadLetter]):
         fails = isinstance(recorded.event, e.Retried | e.DeadLettered)
         return ((before.run_id, before.round),) if fails or before.attempt > 1 or before.status in _HELD else ()
 
-    def evolve(self, row: DeadLetter | None, key: tuple[str, int], steps: Sequence[Step]) -> DeadLetter | None:
+    def evolve(self, row: DeadLetter | None, key: tuple[str, int], steps: Sequence[Step], /) -> DeadLetter | None:
         """Return the entry of the round after its events."""
         for step in steps:
             row = _after(row, step)

@@ -7,6 +7,7 @@ numbers alone: the same on every machine. (The scheme is that of HdrHistogram: h
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import zip_longest
 
 _EXACT = 32
 _PARTS = 16
@@ -36,6 +37,11 @@ def count(counts: list[int], duration: timedelta) -> None:
     if bucket >= len(counts):
         counts.extend([0] * (bucket + 1 - len(counts)))
     counts[bucket] += 1
+
+
+def add(counts: Sequence[int], more: Sequence[int]) -> tuple[int, ...]:
+    """Return the sums of two counts."""
+    return tuple([one + other for one, other in zip_longest(counts, more, fillvalue=0)])
 
 
 def percentile(counts: Sequence[int], percent: int) -> float | None:

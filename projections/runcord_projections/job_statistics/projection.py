@@ -5,15 +5,16 @@ hour, may wait for a worker into the next and end in a third. The sum over hours
 twice. Percentiles of any stretch of hours follow from the sums of the counts (`durations`).
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from runcord.projecting.projection import Projection, Step, Table
+from runcord.projecting.projection import BatchProjection, Step, Table
 from runcord.run import events as e
 from runcord.run.status import SLOT_HOLDING, Status
-from runcord_projections.job_statistics.durations import count
+from runcord_projections.job_statistics.durations import add, count
 
 _HOUR = timedelta(hours=1)
 
@@ -57,54 +58,66 @@ class JobHour(NamedTuple):
     """How long runs that were due waited for a worker."""
 
 
-class JobStatistics(Projection[JobHour]):
+@dataclass(slots=True)
+class Added:
+    """What a batch adds to an hour of a job."""
+
+    sums: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    work_counts: list[int] = field(default_factory=list[int])
+    wait_counts: list[int] = field(default_factory=list[int])
+
+
+class JobStatistics(BatchProjection[JobHour, Added]):
     """Counts, durations and cost by job and hour."""
 
     name = "job_statistics"
     reads = frozenset(_COUNTED_AS)
     table = Table("job_statistics", JobHour, key=("job_id", "hour"))
 
-    def __init__(self) -> None:
-        self._hour = datetime.min.replace(tzinfo=UTC)
-
-    def keys(self, step: Step) -> Iterable[tuple[str, datetime]]:
-        """The run's job, in the hour of the event."""
-        if step.after is None:
-            return ()
-        return ((step.after.job_id, self._hour_of(step.recorded.at)),)
-
-    def _hour_of(self, at: datetime) -> datetime:
-        """Return when the hour of a time began. Times come in order, so that it is nearly always the last one."""
-        if not self._hour <= at < self._hour + _HOUR:
-            self._hour = at.replace(minute=0, second=0, microsecond=0)
-        return self._hour
-
-    def evolve(self, row: JobHour | None, key: tuple[str, datetime], steps: Sequence[Step]) -> JobHour:
-        """Return the counts with what the events add."""
-        hour = JobHour(*key) if row is None else row
-        counts: Counter[str] = Counter()
-        work, wait = list(hour.work_counts), list(hour.wait_counts)
+    def gather(self, steps: Sequence[Step]) -> Mapping[tuple[str, datetime], Added]:
+        """Return what is added to the hours of the jobs of runs."""
+        found: dict[tuple[str, datetime], Added] = {}
+        hour = end = steps[0].recorded.at if steps else None
         for step in steps:
-            before, recorded, _ = step
-            event = recorded.event
-            counts[_COUNTED_AS[event.__class__]] += 1
-            if event.__class__ is e.UsageRecorded:
-                counts["cost_microusd"] += event.cost_microusd
-                counts["tokens"] += event.total_tokens
-            elif event.__class__ is e.Dequeued:
+            before, recorded, after = step
+            if after is None:
+                continue
+            at, event = recorded.at, recorded.event
+            if hour is None or end is None or not hour <= at < end:  # times come in order
+                hour = at.replace(minute=0, second=0, microsecond=0)
+                end = hour + _HOUR
+            key = (after.job_id, hour)
+            added = found.get(key)
+            if added is None:
+                added = found[key] = Added()
+            kind = event.__class__
+            name = _COUNTED_AS[kind]
+            if name:
+                added.sums[name] += 1
+            if kind is e.UsageRecorded:
+                added.sums["cost_microusd"] += event.cost_microusd
+                added.sums["tokens"] += event.total_tokens
+            elif kind is e.Dequeued:
                 assert before is not None
-                count(wait, recorded.at - before.due_at)
-            elif (worked := _worked(step)) is not None:
-                count(work, worked)
-        del counts[""]
-        sums = {name: getattr(hour, name) + added for name, added in counts.items()}
-        return hour._replace(**sums, work_counts=tuple(work), wait_counts=tuple(wait))
+                count(added.wait_counts, at - before.due_at)
+            elif kind in _WORK_ENDS and (worked := _worked(step)) is not None:
+                count(added.work_counts, worked)
+        return found
+
+    def evolve(self, row: JobHour | None, key: tuple[str, datetime], notes: Added, /) -> JobHour:
+        """Return the counts with what is added."""
+        hour = JobHour(*key) if row is None else row
+        return hour._replace(
+            **{name: getattr(hour, name) + added for name, added in notes.sums.items()},
+            work_counts=add(hour.work_counts, notes.work_counts),
+            wait_counts=add(hour.wait_counts, notes.wait_counts),
+        )
 
 
 def _worked(step: Step) -> timedelta | None:
-    """Return how long the attempt worked that has ended its run; None if the event ends no attempt and run."""
+    """Return how long the attempt worked that the event has ended together with its run; None if there was none."""
     before, recorded, _ = step
-    if recorded.event.__class__ not in _WORK_ENDS or before is None or before.status not in _AT_WORK:
+    if before is None or before.status not in _AT_WORK:
         return None
     return None if before.started_at is None else recorded.at - before.started_at
 

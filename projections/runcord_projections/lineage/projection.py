@@ -50,7 +50,7 @@ class Lineage(Projection[Edge]):
             case _:
                 return ()
 
-    def evolve(self, row: Edge | None, key: Edge, steps: Sequence[Step]) -> Edge:
+    def evolve(self, row: Edge | None, key: Edge, steps: Sequence[Step], /) -> Edge:
         """Return the edge."""
         return key
 

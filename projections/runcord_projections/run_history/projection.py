@@ -5,10 +5,10 @@ It is what lists of the past are found by. Guarantees: `statuses[i]` held from `
 changes are not kept, and `positions[0]` is later than `created_position`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast, get_args
 
-from runcord.projecting.projection import Projection, Step, Table
+from runcord.projecting.projection import BatchProjection, Step, Table
 from runcord.run.events import Event
 from runcord.run.evolve import STATUS_EVENTS
 from runcord.run.status import FINISHED, Status
@@ -35,25 +35,43 @@ class Life(NamedTuple):
     positions: tuple[int, ...]
 
 
-class RunHistory(Projection[Life]):
+class Changes(NamedTuple):
+    """How a run's status changed in a batch."""
+
+    is_first: bool
+    """Whether the run came about with the first of them."""
+    statuses: list[str]
+    positions: list[int]
+
+
+class RunHistory(BatchProjection[Life, Changes]):
     """The statuses of all runs in time."""
 
     name = "run_history"
     reads = frozenset(STATUS_EVENTS)
     table = Table("run_history", Life, key=("run_id",))
-    rows_are_runs = True
 
-    def keys(self, step: Step) -> Iterable[str]:
-        """Every change of a run's status concerns its row."""
-        before, recorded, after = step
-        if after is None or (before is not None and before.status is after.status):
-            return ()
-        return (recorded.stream_id,)
+    def gather(self, steps: Sequence[Step]) -> Mapping[str, Changes]:
+        """Return every change of a run's status."""
+        found: dict[str, Changes] = {}
+        for before, recorded, after in steps:
+            if after is None or (before is not None and before.status is after.status):
+                continue
+            known = found.get(recorded.stream_id)
+            if known is None:
+                found[recorded.stream_id] = Changes(before is None, [after.status], [recorded.position])
+            else:
+                known.statuses.append(after.status)
+                known.positions.append(recorded.position)
+        return found
 
-    def evolve(self, row: Life | None, key: str, steps: Sequence[Step]) -> Life:
+    def is_first(self, notes: Changes) -> bool:
+        """Tell whether the run is new."""
+        return notes.is_first
+
+    def evolve(self, row: Life | None, key: str, notes: Changes, /) -> Life:
         """Return the run's statuses with those that came."""
-        statuses = tuple([after.status.value for _, _, after in steps if after is not None])
-        positions = tuple([recorded.position for _, recorded, _ in steps])
+        statuses, positions = tuple(notes.statuses), tuple(notes.positions)
         created, dead_until = positions[0], None
         if row is not None:
             created, dead_until = row.created_position, row.dead_until

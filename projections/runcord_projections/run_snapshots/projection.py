@@ -36,7 +36,7 @@ class RunSnapshots(Projection[Snapshot]):
         version = step.recorded.version
         return () if version % SPACING or step.after is None else ((step.recorded.stream_id, version),)
 
-    def evolve(self, row: Snapshot | None, key: tuple[str, int], steps: Sequence[Step]) -> Snapshot:
+    def evolve(self, row: Snapshot | None, key: tuple[str, int], steps: Sequence[Step], /) -> Snapshot:
         """Return the snapshot."""
         _, recorded, after = steps[0]
         assert after is not None

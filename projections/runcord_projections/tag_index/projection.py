@@ -5,13 +5,12 @@ added later counts from then on, one whose value is changed no longer counts; fo
 area of the ledger in which its counts changed, from which the counts at every position follow.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from runcord.projecting.projection import Projection, Step, Table
+from runcord.projecting.projection import BatchProjection, Step, Table
 from runcord.run import events as e
 from runcord.run.evolve import STATUS_EVENTS
-from runcord.run.state import Run
 from runcord.run.status import Status
 
 AREA_BITS = 8
@@ -69,47 +68,67 @@ class TagCounts(NamedTuple):
         return tuple(counts[:-1])
 
 
-class TagIndex(Projection[TagCounts]):
+class Moves(NamedTuple):
+    """What a batch says of one tag in one area, as in `TagCounts`."""
+
+    positions: list[int]
+    moves: list[int]
+
+
+class TagIndex(BatchProjection[TagCounts, Moves]):
     """How many runs have each tag, by status."""
 
     name = "tag_index"
     reads = frozenset((*STATUS_EVENTS, e.Tagged))
     table = Table("tag_index", TagCounts, key=("tag_key", "tag_value", "area"), latest="area")
 
-    def keys(self, step: Step) -> Iterable[tuple[str, str, int]]:
-        """Concerned are the tags that a run gains or loses, and all it has when its status changes."""
-        before, recorded, after = step
-        had = before.tags if before is not None else None
-        has = after.tags if after is not None else None
-        if not (had or has) or after is None:
-            return ()
-        area = recorded.position >> AREA_BITS
-        if had is has:
-            if before is not None and before.status is after.status:
-                return ()
-            return [(key, value, area) for key, value in (has or {}).items()]
-        old, new = dict.fromkeys((had or {}).items()), dict.fromkeys((has or {}).items())
-        if before is not None and before.status is after.status:
-            return [(*tag, area) for tag in (old | new) if (tag in old) != (tag in new)]
-        return [(*tag, area) for tag in (old | new)]
+    def gather(self, steps: Sequence[Step]) -> Mapping[tuple[str, str, int], Moves]:
+        """Return the moves of the tags that runs gain or lose, and of all they have when their status changes."""
+        found: dict[tuple[str, str, int], Moves] = {}
 
-    def evolve(self, row: TagCounts | None, key: tuple[str, str, int], steps: Sequence[Step]) -> TagCounts:
+        def add(tag: Tag, position: int, move: int) -> None:
+            key = (*tag, position >> AREA_BITS)
+            known = found.get(key)
+            if known is None:
+                found[key] = Moves([position], [move])
+            else:
+                known.positions.append(position)
+                known.moves.append(move)
+
+        for before, recorded, after in steps:
+            if after is None:
+                continue
+            had = before.tags if before is not None else None
+            has = after.tags
+            if had or has:
+                was, now = NOT_TAGGED if before is None else _PLACES[before.status], _PLACES[after.status]
+                if had is has:
+                    if was != now and has:
+                        move = was << 4 | now
+                        for tag in has.items():
+                            add(tag, recorded.position, move)
+                else:
+                    for tag, move in _moves(had or {}, has or {}, was, now):
+                        add(tag, recorded.position, move)
+        return found
+
+    def evolve(self, row: TagCounts | None, key: tuple[str, str, int], notes: Moves, /) -> TagCounts:
         """Return the counts after runs have moved."""
-        tag, area = key[:2], key[2]
-        positions = tuple([step.recorded.position for step in steps])
-        moves = tuple([_place(step.before, tag) << 4 | _place(step.after, tag) for step in steps])
+        positions, moves = tuple(notes.positions), tuple(notes.moves)
         if row is None:
             return TagCounts(*key, (0,) * len(STATUSES), positions, moves)
-        if row.area != area:
+        if row.area != key[2]:
             return TagCounts(*key, row.counts_at(positions[0]), positions, moves)
         return TagCounts(*key, row.counts, row.positions + positions, row.moves + moves)
 
 
-def _place(run: Run | None, tag: Tag) -> int:
-    """Return the place in the counts of a tag that a run has."""
-    if run is None or run.tags is None or run.tags.get(tag[0]) != tag[1]:
-        return NOT_TAGGED
-    return _PLACES[run.status]
+def _moves(had: Mapping[str, str], has: Mapping[str, str], was: int, now: int) -> Iterator[tuple[Tag, int]]:
+    """Yield what becomes of each tag that a run had or has, where that is anything."""
+    for tag in dict.fromkeys((*had.items(), *has.items())):
+        key, value = tag
+        move = (was if had.get(key) == value else NOT_TAGGED) << 4 | (now if has.get(key) == value else NOT_TAGGED)
+        if move >> 4 != move & 15:
+            yield tag, move
 
 
 PROJECTION = TagIndex()

@@ -26,13 +26,13 @@ from runcord.ledger.database import connect_operator
 from runcord.projecting import generations as g
 from runcord.projecting.comparison import Comparison, Sides, compare
 from runcord.projecting.generations import Generation
-from runcord.projecting.projection import Projection, Table
+from runcord.projecting.projection import AnyProjection, Table
 from runcord.projecting.rebuildable import Rebuildable
 from runcord.sql import load
 
 T = TypeVar("T")
 
-Administered = Projection[Any] | Rebuildable
+Administered = AnyProjection | Rebuildable
 
 SQL = load("runcord.sql", "queries/projections.sql")
 
@@ -92,9 +92,7 @@ def overviews(projections: Iterable[Administered], rows: Iterable[Sequence[Any]]
     return {one.name: Overview(one, head, known.get(one.name, ())) for one in projections}
 
 
-def rebuild(
-    conn: psycopg.Connection[Any], project_id: str, projection: Projection[Any], *, switches: bool
-) -> Generation:
+def rebuild(conn: psycopg.Connection[Any], project_id: str, projection: AnyProjection, *, switches: bool) -> Generation:
     """Begin a further generation and return it; with `switches` it takes over by itself when it is ready.
 
     Raises:
@@ -111,7 +109,7 @@ def rebuild(
         return next(one for one in known if one.number == number)
 
 
-def switch(conn: psycopg.Connection[Any], project_id: str, projection: Projection[Any]) -> Generation:
+def switch(conn: psycopg.Connection[Any], project_id: str, projection: AnyProjection) -> Generation:
     """Have the generation that is ready take over, no further back than the one that is read; return it.
 
     Raises:
@@ -128,7 +126,7 @@ def switch(conn: psycopg.Connection[Any], project_id: str, projection: Projectio
 
 
 def compare_generations(
-    conn: psycopg.Connection[Any], project_id: str, projection: Projection[Any]
+    conn: psycopg.Connection[Any], project_id: str, projection: AnyProjection
 ) -> tuple[Generation, Generation, Comparison]:
     """Compare the generation that is read with the one that is ready, at one position; both move on meanwhile.
 
@@ -185,7 +183,7 @@ def retry(conn: psycopg.Connection[Any], project_id: str, projection: Administer
 
 
 def _pair(
-    conn: psycopg.Connection[Any], project_id: str, projection: Projection[Any], *, held: bool = False
+    conn: psycopg.Connection[Any], project_id: str, projection: AnyProjection, *, held: bool = False
 ) -> tuple[Generation, Generation]:
     """Return the generation that is read and the one that is to take over, held where they are if wanted."""
     known = _generations(conn, project_id, projection)

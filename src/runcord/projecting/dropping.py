@@ -5,14 +5,13 @@ moved on, so no row of it comes back.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from psycopg import sql
 
 from runcord.clock import monotonic
 from runcord.faults import fault_point
 from runcord.ledger.statements import Touch
-from runcord.projecting.projection import Projection
+from runcord.projecting.projection import AnyProjection
 from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/projections.sql")
@@ -23,7 +22,7 @@ CHUNK_ROWS = 5_000
 _AT_ONCE = 100
 
 
-async def drop_some(touch: Touch, projections: Mapping[str, Projection[Any]], *, secs: float) -> bool:
+async def drop_some(touch: Touch, projections: Mapping[str, AnyProjection], *, secs: float) -> bool:
     """Drop what is to be dropped, for about so long; return whether all of it has gone.
 
     Raises:

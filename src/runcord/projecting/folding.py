@@ -1,6 +1,6 @@
 """Folding: one batch of steps into the rows of projections."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from runcord.projecting.projection import Projection, Step
+from runcord.projecting.projection import AnyProjection, Step
 from runcord.projecting.steps import Unreadable
 
 
@@ -30,6 +30,11 @@ class Batch:
             else:
                 known.append(numbered)
 
+    @property
+    def has_unreadable(self) -> bool:
+        """Whether there is an event among them that nobody can read."""
+        return Unreadable in self._by_type
+
     def of(self, types: Collection[type]) -> Sequence[Step]:
         """Return the steps in which something of these types happened, in their order, and those nobody can read."""
         kinds = [kind for kind in self._by_type if kind in types or kind is Unreadable]
@@ -48,19 +53,18 @@ class Batch:
 class Sheet:
     """The rows of one generation that a batch concerns."""
 
-    projection: Projection[Any]
+    projection: AnyProjection
     generation: int
-    concerned: dict[Any, list[Step]]
-    """The steps that concern each key."""
+    concerned: Mapping[Any, Any]
+    """What the batch says of each key."""
     rows: dict[Any, Any] = field(default_factory=dict[Any, Any])
     """By what they are looked up by."""
 
     def load(self, conn: psycopg.Connection[Any], project_id: str) -> None:
         """Read the rows that are there already."""
         table = self.projection.table
-        wanted = {table.looked_up_by(key) for key in self.concerned}
-        if self.projection.rows_are_runs:
-            wanted -= {key for key, steps in self.concerned.items() if steps[0].before is None}
+        is_first = self.projection.is_first
+        wanted = {table.looked_up_by(key) for key, notes in self.concerned.items() if not is_first(notes)}
         if wanted:
             params = {"project_id": project_id, "generation": self.generation, **table.lookup_arrays(wanted)}
             rows = [table.read(values) for values in conn.execute(table.load, params, binary=True)]
@@ -71,10 +75,10 @@ class Sheet:
         evolve, table = self.projection.evolve, self.projection.table
         rows, stored = self.rows, set(self.rows)
         changed: dict[Any, Any] = {}
-        for key, steps in self.concerned.items():
+        for key, notes in self.concerned.items():
             place = table.looked_up_by(key)
             before = rows.get(place)
-            after = evolve(before, key, steps)
+            after = evolve(before, key, notes)
             if after is before:
                 continue
             if after is None:
@@ -89,7 +93,7 @@ class Sheet:
 class Changes:
     """What a batch makes of a generation."""
 
-    projection: Projection[Any]
+    projection: AnyProjection
     generation: int
     changed: Collection[Any]
     removed: Collection[Any]
@@ -104,23 +108,17 @@ class Changes:
             conn.execute(table.save, {**params, **table.arrays(self.changed)})
 
 
-def sheet(projection: Projection[Any], generation: int, batch: Batch, skips: Collection[int]) -> Sheet:
+def sheet(projection: AnyProjection, generation: int, batch: Batch, skips: Collection[int]) -> Sheet:
     """Return which rows of a generation a batch concerns; the events at the positions `skips` are passed over.
 
     Raises:
         UnreadableEvent: nobody can read one of the events.
     """
-    keys = projection.keys
-    concerned: dict[Any, list[Step]] = {}
-    for step in batch.of(projection.reads):
-        if skips and step.recorded.position in skips:
-            continue
-        if step.recorded.event.__class__ is Unreadable:
-            raise UnreadableEvent(step.recorded.event.reason)
-        for key in keys(step):
-            known = concerned.get(key)
-            if known is None:
-                concerned[key] = [step]
-            else:
-                known.append(step)
-    return Sheet(projection, generation, concerned)
+    steps = batch.of(projection.reads)
+    if skips:
+        steps = [step for step in steps if step.recorded.position not in skips]
+    if batch.has_unreadable:
+        for step in steps:
+            if step.recorded.event.__class__ is Unreadable:
+                raise UnreadableEvent(step.recorded.event.reason)
+    return Sheet(projection, generation, projection.gather(steps))

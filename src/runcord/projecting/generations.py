@@ -14,7 +14,7 @@ from typing import Any, Literal
 import psycopg
 
 from runcord.ledger.mapper import Codec
-from runcord.projecting.projection import Projection
+from runcord.projecting.projection import AnyProjection
 from runcord.projection.state import PREFIX, Skips
 from runcord.sql import load
 
@@ -66,14 +66,14 @@ def load_skips(conn: psycopg.Connection[Any], project_id: str) -> dict[str, froz
     return {stream_id.removeprefix(PREFIX): frozenset(_SKIPS.decode(state).positions) for stream_id, _, state in rows}
 
 
-def begin(conn: psycopg.Connection[Any], project_id: str, projections: Iterable[Projection[Any]]) -> None:
+def begin(conn: psycopg.Connection[Any], project_id: str, projections: Iterable[AnyProjection]) -> None:
     """Give a project the first generation of projections that it has none of."""
     known = list(projections)
     named = {"names": [one.name for one in known], "versions": [one.version for one in known]}
     conn.execute(SQL["begin"], {"project_id": project_id, **named})
 
 
-def build(conn: psycopg.Connection[Any], project_id: str, projection: Projection[Any], *, switches: bool) -> int | None:
+def build(conn: psycopg.Connection[Any], project_id: str, projection: AnyProjection, *, switches: bool) -> int | None:
     """Begin a further generation of a projection and return its number; None if one is being built already."""
     params = {"name": projection.name, "version": projection.version, "switches": switches}
     row = conn.execute(SQL["build"], {"project_id": project_id, **params}).fetchone()

@@ -17,7 +17,7 @@ from runcord.ledger.database import connect_writer
 from runcord.projecting import generations as g
 from runcord.projecting.folding import Batch
 from runcord.projecting.generations import Generation
-from runcord.projecting.projection import Projection
+from runcord.projecting.projection import AnyProjection
 from runcord.projecting.steps import NO_SNAPSHOTS, Runs
 from runcord.projecting.taking import DATABASE_AWAY, Taking
 from runcord.sql import load
@@ -57,7 +57,7 @@ class Progress:
 class Projector:
     """Moves generations on, over one connection. Belongs to one thread."""
 
-    def __init__(self, dsn: str, projections: Mapping[str, Projection[Any]]) -> None:
+    def __init__(self, dsn: str, projections: Mapping[str, AnyProjection]) -> None:
         self._dsn = dsn
         self._projections = projections
         self._conn: psycopg.Connection[Any] | None = None

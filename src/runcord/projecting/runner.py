@@ -18,7 +18,7 @@ from runcord.errors import ProjectionBehind, ProjectionParked, Unavailable
 from runcord.ledger.statements import Read
 from runcord.projecting.builder import Builder
 from runcord.projecting.dropping import drop_some
-from runcord.projecting.projection import Projection
+from runcord.projecting.projection import AnyProjection
 from runcord.projecting.projector import Projector
 from runcord.sql import load
 
@@ -49,7 +49,7 @@ class ProjectionRunner:
     """Moves projections on, and lets reads wait for them. Belongs to one event loop, but for `committed`."""
 
     def __init__(
-        self, dsn: str, projections: Mapping[str, Projection[Any]], read: Read, touch: Read, events_per_sec: int
+        self, dsn: str, projections: Mapping[str, AnyProjection], read: Read, touch: Read, events_per_sec: int
     ) -> None:
         self._projector = Projector(dsn, projections)
         self._projections = projections

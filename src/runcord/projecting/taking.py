@@ -13,7 +13,7 @@ import psycopg
 
 from runcord.projecting.folding import Batch, UnreadableEvent, sheet
 from runcord.projecting.generations import Generation
-from runcord.projecting.projection import Projection
+from runcord.projecting.projection import AnyProjection
 
 DATABASE_AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
 """Errors that say nothing about the events: the same would succeed at another time."""
@@ -34,7 +34,7 @@ class Taking:
         self,
         conn: psycopg.Connection[Any],
         project_id: str,
-        projections: Mapping[str, Projection[Any]],
+        projections: Mapping[str, AnyProjection],
         skips: Mapping[str, Collection[int]],
     ) -> None:
         self._conn = conn

@@ -13,7 +13,7 @@ from runcord.inline import rebuildables
 from runcord.projecting import administration as a
 from runcord.projecting import inline_administration as inline
 from runcord.projecting.generations import Generation
-from runcord.projecting.projection import Projection
+from runcord.projecting.projection import AnyProjection
 from runcord.projecting.rebuildable import Rebuildable
 from runcord.projecting.registry import projections
 
@@ -133,11 +133,11 @@ async def retry_projection(call: Call) -> Answer:
     return Answer(_render(await _overview(call)))
 
 
-def _all() -> Mapping[str, Projection[Any] | Rebuildable]:
+def _all() -> Mapping[str, AnyProjection | Rebuildable]:
     return dict(sorted({**projections(), **rebuildables()}.items()))
 
 
-def _projection(call: Call) -> Projection[Any] | Rebuildable:
+def _projection(call: Call) -> AnyProjection | Rebuildable:
     found = _all().get(call.path["name"])
     if found is None:
         raise ProjectionNotFound(f"there is no such projection: there are {', '.join(_all())}")
