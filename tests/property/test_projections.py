@@ -1,7 +1,8 @@
 """Rebuilt projections equal the live ones, byte for byte, whatever happened and however it was divided into batches.
 
 Random commands, right and wrong ones, go to a few runs; in between, the live generations are moved on by projectors
-that come and go. In the end each projection is built once more in one go, and once event by event.
+that come and go. In the end each projection is built once more in one go, once event by event, and once from whole
+runs.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from runcord.handling.descent import ContinueRun, ReplayDeadLetter, ReplayRun, S
 from runcord.handling.reschedule import RescheduleRun
 from runcord.handling.trigger import TriggerRequest
 from runcord.ids import new_id
+from runcord.projecting import projector
 from runcord.projecting.projector import Projector
 from runcord.projecting.registry import projections
 from runcord.run import commands as c
@@ -181,6 +183,10 @@ def test_what_is_rebuilt_equals_what_is_live(dsn: str) -> None:
             with psycopg.connect(dsn, autocommit=True) as conn:
                 conn.execute("update projections set status = 'retired' where status = 'ready'")
             check_rebuilt(dsn, project.project_id, limit=1)
+            with psycopg.connect(dsn, autocommit=True) as conn, pytest.MonkeyPatch.context() as patch:
+                conn.execute("update projections set status = 'retired' where status = 'ready'")
+                patch.setattr(projector, "can_outline", lambda _: False)
+                check_rebuilt(dsn, project.project_id)
 
         asyncio.run(live())
 

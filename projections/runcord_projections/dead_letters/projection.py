@@ -31,6 +31,7 @@ _VARIABLE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _HELD = (Status.DEAD_LETTER, Status.REPLAY_STAGED)
+_FAILURES = (e.Retried, e.DeadLettered)
 _ENDINGS = (e.Completed, e.Failed, e.TimedOut, e.Crashed, e.SystemFailed, e.Canceled, e.Expired)
 
 
@@ -67,14 +68,16 @@ class DeadLetters(Projection[DeadLetter]):
     name = "dead_letters"
     reads = frozenset((e.Retried, e.DeadLettered, e.ReplayStaged, e.DeadLetterReplayed, e.Replayed, *_ENDINGS))
     table = Table("dead_letters", DeadLetter, key=("run_id", "round"))
+    outlined = True
 
     def keys(self, step: Step) -> Iterable[tuple[str, int]]:
         """The round that a run is in, if anything of it has failed."""
         before, recorded, _ = step
         if before is None:
             return ()
-        fails = isinstance(recorded.event, e.Retried | e.DeadLettered)
-        return ((before.run_id, before.round),) if fails or before.attempt > 1 or before.status in _HELD else ()
+        if before.attempt > 1 or recorded.event.__class__ in _FAILURES or before.status in _HELD:
+            return ((before.run_id, before.round),)
+        return ()
 
     def evolve(self, row: DeadLetter | None, key: tuple[str, int], steps: Sequence[Step], /) -> DeadLetter | None:
         """Return the entry of the round after its events."""

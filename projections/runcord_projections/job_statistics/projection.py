@@ -8,7 +8,7 @@ twice. Percentiles of any stretch of hours follow from the sums of the counts (`
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from runcord.projecting.projection import BatchProjection, Step, Table
@@ -17,6 +17,7 @@ from runcord.run.status import SLOT_HOLDING, Status
 from runcord_projections.job_statistics.durations import add, count
 
 _HOUR = timedelta(hours=1)
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 _COUNTED_AS = {
     e.Triggered: "triggered",
@@ -73,17 +74,18 @@ class JobStatistics(BatchProjection[JobHour, Added]):
     name = "job_statistics"
     reads = frozenset(_COUNTED_AS)
     table = Table("job_statistics", JobHour, key=("job_id", "hour"))
+    outlined = True
 
     def gather(self, steps: Sequence[Step]) -> Mapping[tuple[str, datetime], Added]:
         """Return what is added to the hours of the jobs of runs."""
         found: dict[tuple[str, datetime], Added] = {}
-        hour = end = steps[0].recorded.at if steps else None
+        hour = end = _LONG_AGO
         for step in steps:
             before, recorded, after = step
             if after is None:
                 continue
             at, event = recorded.at, recorded.event
-            if hour is None or end is None or not hour <= at < end:  # times come in order
+            if not hour <= at < end:
                 hour = at.replace(minute=0, second=0, microsecond=0)
                 end = hour + _HOUR
             key = (after.job_id, hour)

@@ -30,12 +30,15 @@ class Lineage(Projection[Edge]):
     name = "lineage"
     reads = frozenset((e.Triggered, e.Restarted, e.DeadLetterReplayed))
     table = Table("lineage", Edge, key=("run_id", "kind", "other_run_id", "position"))
+    outlined = True
 
     def keys(self, step: Step) -> Iterable[Edge]:
         """An edge is nothing but its key."""
         before, recorded, _ = step
         event, run_id, position = recorded.event, recorded.stream_id, recorded.position
         match event:
+            case e.Triggered(parent_run_id=None, continuation_of=None, replay_of=None):
+                return ()
             case e.Triggered() if before is None:
                 origins: tuple[tuple[Kind, str | None], ...] = (
                     ("child", event.parent_run_id),

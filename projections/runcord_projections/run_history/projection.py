@@ -50,6 +50,7 @@ class RunHistory(BatchProjection[Life, Changes]):
     name = "run_history"
     reads = frozenset(STATUS_EVENTS)
     table = Table("run_history", Life, key=("run_id",))
+    outlined = True
 
     def gather(self, steps: Sequence[Step]) -> Mapping[str, Changes]:
         """Return every change of a run's status."""

@@ -30,6 +30,7 @@ class RunSnapshots(Projection[Snapshot]):
     name = "run_snapshots"
     reads = RUN_EVENTS
     table = Table("run_snapshots", Snapshot, key=("run_id", "version"))
+    every = SPACING
 
     def keys(self, step: Step) -> Iterable[tuple[str, int]]:
         """A snapshot is its version's own."""

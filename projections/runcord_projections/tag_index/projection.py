@@ -5,7 +5,7 @@ added later counts from then on, one whose value is changed no longer counts; fo
 area of the ledger in which its counts changed, from which the counts at every position follow.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from runcord.projecting.projection import BatchProjection, Step, Table
@@ -81,36 +81,38 @@ class TagIndex(BatchProjection[TagCounts, Moves]):
     name = "tag_index"
     reads = frozenset((*STATUS_EVENTS, e.Tagged))
     table = Table("tag_index", TagCounts, key=("tag_key", "tag_value", "area"), latest="area")
+    outlined = True
 
     def gather(self, steps: Sequence[Step]) -> Mapping[tuple[str, str, int], Moves]:
         """Return the moves of the tags that runs gain or lose, and of all they have when their status changes."""
-        found: dict[tuple[str, str, int], Moves] = {}
-
-        def add(tag: Tag, position: int, move: int) -> None:
-            key = (*tag, position >> AREA_BITS)
-            known = found.get(key)
-            if known is None:
-                found[key] = Moves([position], [move])
-            else:
-                known.positions.append(position)
-                known.moves.append(move)
-
+        found: dict[int, dict[Tag, Moves]] = {}
+        here, end = found.setdefault(0, {}), 0
         for before, recorded, after in steps:
             if after is None:
                 continue
-            had = before.tags if before is not None else None
             has = after.tags
-            if had or has:
-                was, now = NOT_TAGGED if before is None else _PLACES[before.status], _PLACES[after.status]
-                if had is has:
-                    if was != now and has:
-                        move = was << 4 | now
-                        for tag in has.items():
-                            add(tag, recorded.position, move)
+            had = has if before is None else before.tags
+            if not (had or has):
+                continue
+            position = recorded.position
+            if position >= end:  # positions come in order
+                area = position >> AREA_BITS
+                here, end = found.setdefault(area, {}), area + 1 << AREA_BITS
+            was, now = NOT_TAGGED if before is None else _PLACES[before.status], _PLACES[after.status]
+            if had is not has:
+                moves = _moves(had or {}, has or {}, was, now)
+            elif was != now:
+                moves = dict.fromkeys((has or {}).items(), was << 4 | now)
+            else:
+                continue
+            for tag, move in moves.items():
+                known = here.get(tag)
+                if known is None:
+                    here[tag] = Moves([position], [move])
                 else:
-                    for tag, move in _moves(had or {}, has or {}, was, now):
-                        add(tag, recorded.position, move)
-        return found
+                    known.positions.append(position)
+                    known.moves.append(move)
+        return {(*tag, area): moves for area, tags in found.items() for tag, moves in tags.items()}
 
     def evolve(self, row: TagCounts | None, key: tuple[str, str, int], notes: Moves, /) -> TagCounts:
         """Return the counts after runs have moved."""
@@ -122,13 +124,16 @@ class TagIndex(BatchProjection[TagCounts, Moves]):
         return TagCounts(*key, row.counts, row.positions + positions, row.moves + moves)
 
 
-def _moves(had: Mapping[str, str], has: Mapping[str, str], was: int, now: int) -> Iterator[tuple[Tag, int]]:
-    """Yield what becomes of each tag that a run had or has, where that is anything."""
-    for tag in dict.fromkeys((*had.items(), *has.items())):
+def _moves(had: Mapping[str, str], has: Mapping[str, str], was: int, now: int) -> dict[Tag, int]:
+    """Return what becomes of each tag that a run had or has, where that is anything."""
+    moves: dict[Tag, int] = {}
+    for tag in (*had.items(), *has.items()):
         key, value = tag
-        move = (was if had.get(key) == value else NOT_TAGGED) << 4 | (now if has.get(key) == value else NOT_TAGGED)
-        if move >> 4 != move & 15:
-            yield tag, move
+        start = was if had.get(key) == value else NOT_TAGGED
+        end = now if has.get(key) == value else NOT_TAGGED
+        if start != end:
+            moves[tag] = start << 4 | end
+    return moves
 
 
 PROJECTION = TagIndex()

@@ -6,7 +6,7 @@ compact JSON: fields that have their default value are left out, so that history
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Generic, TypeVar, cast, get_args, get_type_hints
 
 import msgspec
@@ -22,6 +22,8 @@ from runcord.ledger.upcasts import UPCASTS
 from runcord.projection import events as projection_events
 from runcord.recorded import Recorded
 from runcord.run import events as run_events
+from runcord.run.build import build
+from runcord.run.outline import JOINING, SILENT, TriggerOutline
 from runcord.run.retry import RetryPolicy
 from runcord.run.state import Run
 
@@ -172,6 +174,38 @@ def decode(type_name: str, data: bytes) -> Any:
     if cls is None:
         raise UnknownEventType(f"the event type {type_name!r} is not known")
     return _CODECS[cls].decode(data)
+
+
+def _joining(cls: type) -> Callable[[bytes], Any]:
+    decode = Codec(TriggerOutline).decode
+
+    def decode_joining(data: bytes) -> Any:
+        return build(cls, decode(data).__dict__)
+
+    return decode_joining
+
+
+SILENT_EVENTS: Mapping[str, Any] = {cls.TYPE: build(cls, {}) for cls in SILENT if cls.TYPE not in UPCASTS}
+"""What stands for events of which only their type is read for outlines, by their stored names."""
+
+_OUTLINING: Mapping[str, Callable[[bytes], Any]] = {
+    **{name: _CODECS[cls].decode for name, cls in REGISTRY.items()},
+    **{cls.TYPE: _joining(cls) for cls in JOINING},
+    **{name: partial(decode, name) for name in UPCASTS},
+}
+
+
+def decode_outline(type_name: str, data: bytes) -> Any:
+    """Return an event with what outlines are made from, and perhaps nothing else.
+
+    Raises:
+        UnknownEventType: the name is not in the registry and no upcast leads there.
+        ValueError: the bytes are not such an event.
+    """
+    decode = _OUTLINING.get(type_name)
+    if decode is None:
+        raise UnknownEventType(f"the event type {type_name!r} is not known")
+    return decode(data)
 
 
 def stored_names(types: Collection[type]) -> list[str]:

@@ -19,8 +19,10 @@ class UnreadableEvent(Exception):
 class Batch:
     """Steps that follow each other, sorted by what happened in them, so that projections pass over the others."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[Step], whole: "Batch | None" = None) -> None:
+        """`whole` has the steps with whole runs for projections that are not outlined, if `steps` hold outlines."""
         self.steps = steps
+        self._whole = whole
         self._by_type: dict[type, list[tuple[int, Step]]] = {}
         for numbered in enumerate(steps):
             kind = numbered[1].recorded.event.__class__
@@ -29,6 +31,10 @@ class Batch:
                 self._by_type[kind] = [numbered]
             else:
                 known.append(numbered)
+
+    def for_projection(self, projection: AnyProjection) -> "Batch":
+        """Return the part of the batch that a projection goes by."""
+        return self if self._whole is None or projection.outlined else self._whole
 
     @property
     def has_unreadable(self) -> bool:
@@ -114,6 +120,7 @@ def sheet(projection: AnyProjection, generation: int, batch: Batch, skips: Colle
     Raises:
         UnreadableEvent: nobody can read one of the events.
     """
+    batch = batch.for_projection(projection)
     steps = batch.of(projection.reads)
     if skips:
         steps = [step for step in steps if step.recorded.position not in skips]

@@ -7,7 +7,7 @@ stand at the same position go on together, so that their events are read and fol
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import structlog
@@ -17,8 +17,9 @@ from runcord.ledger.database import connect_writer
 from runcord.projecting import generations as g
 from runcord.projecting.folding import Batch
 from runcord.projecting.generations import Generation
+from runcord.projecting.outlines import Outlines, can_outline
 from runcord.projecting.projection import AnyProjection
-from runcord.projecting.steps import NO_SNAPSHOTS, Runs
+from runcord.projecting.steps import NO_SNAPSHOTS, Runs, whole_steps
 from runcord.projecting.taking import DATABASE_AWAY, Taking
 from runcord.sql import load
 
@@ -38,6 +39,9 @@ SNAPSHOTS = "run_snapshots"
 
 _PROJECTS_KEPT = 8
 _CREATING = 0x52756E50726F6A  # "RunProj"
+
+
+M = TypeVar("M", Runs, Outlines)
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Projector:
         self._dsn = dsn
         self._projections = projections
         self._conn: psycopg.Connection[Any] | None = None
-        self._runs: dict[str, list[Runs]] = {}
+        self._runs: dict[str, list[Runs | Outlines]] = {}
 
     def close(self) -> None:
         """Close the connection."""
@@ -114,7 +118,10 @@ class Projector:
             if not group:
                 return Progress(0, head - until, left_alone=left_alone)
             after = group[0].position
-            batch, until = self._read(conn, project_id, group, until, limit)
+            if careful or not can_outline(self._projections[one.name] for one in group):
+                batch, until = self._read(conn, project_id, group, until)
+            else:
+                batch = self._outline(conn, project_id, group, until)
             taking = Taking(conn, project_id, self._projections, g.load_skips(conn, project_id))
             if careful:
                 group = [one for one in group if not self._parked(conn, project_id, taking, one, batch)]
@@ -129,15 +136,31 @@ class Projector:
             return Progress(until, head - until, until - after, left_alone)
 
     def _read(
-        self, conn: psycopg.Connection[Any], project_id: str, group: Sequence[Generation], until: int, limit: int
+        self, conn: psycopg.Connection[Any], project_id: str, group: Sequence[Generation], until: int
     ) -> tuple[Batch, int]:
         """Return what follows the place of some generations, and up to which position that is."""
         after = group[0].position
-        params = {"project_id": project_id, "after": after, "until": until, "limit": limit, "bytes": BATCH_BYTES}
+        limits = {"limit": BATCH_EVENTS, "bytes": BATCH_BYTES}
+        params = {"project_id": project_id, "after": after, "until": until, **limits}
         rows = conn.execute(SQL["events_page"], params, binary=True).fetchall()
         until = rows[-1][2]
-        snapshots = next((one.number for one in group if one.name == SNAPSHOTS), NO_SNAPSHOTS)
-        return Batch(self._runs_at(project_id, after).follow(conn, project_id, rows, until, snapshots)), until
+        runs = self._at(project_id, after, Runs)
+        return Batch(runs.follow(conn, project_id, rows, until, _snapshots(group))), until
+
+    def _outline(
+        self, conn: psycopg.Connection[Any], project_id: str, group: Sequence[Generation], until: int
+    ) -> Batch:
+        """Return what follows the place of some generations, up to a position, for projections that go by outlines."""
+        after = group[0].position
+        projections = [self._projections[one.name] for one in group]
+        steps = self._at(project_id, after, Outlines).follow(conn, project_id, until, projections)
+        every = next((one.every for one in projections if one.every > 1), None)
+        if every is None:
+            return Batch(steps)
+        run_ids = {step.recorded.stream_id for step in steps if not step.recorded.version % every and step.after}
+        if not run_ids:
+            return Batch(steps, Batch([]))
+        return Batch(steps, Batch(whole_steps(conn, project_id, run_ids, after, until, every, _snapshots(group))))
 
     def _switch(
         self,
@@ -201,12 +224,12 @@ class Projector:
             found = g.load_generations(conn, project_id)
         return [one for one in found if one.name in self._projections]
 
-    def _runs_at(self, project_id: str, position: int) -> Runs:
+    def _at(self, project_id: str, position: int, kind: type[M]) -> M:
         """Return the runs as they were at a position, as far as this process remembers them."""
         known = self._runs.setdefault(project_id, [])
-        runs = next((one for one in known if one.position == position), None)
+        runs = next((one for one in known if one.position == position and isinstance(one, kind)), None)
         if runs is None:
-            runs = Runs(position)
+            runs = kind(position)
             known[:] = [runs, *known[:1]]  # the live generations, and those that are being built
         if len(self._runs) > _PROJECTS_KEPT:
             del self._runs[next(one for one in self._runs if one != project_id)]
@@ -227,3 +250,7 @@ class Projector:
             for projection in self._projections.values():
                 if projection.create is not None:
                     conn.execute(projection.create)
+
+
+def _snapshots(group: Sequence[Generation]) -> int:
+    return next((one.number for one in group if one.name == SNAPSHOTS), NO_SNAPSHOTS)

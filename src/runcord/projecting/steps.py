@@ -91,6 +91,35 @@ class Runs:
         self._runs = kept
 
 
+def whole_steps(
+    conn: psycopg.Connection[Any],
+    project_id: str,
+    run_ids: Collection[str],
+    after: int,
+    until: int,
+    every: int,
+    snapshots: int = NO_SNAPSHOTS,
+) -> list[Step]:
+    """Return those steps of some runs, between two positions, whose versions are multiples of a number.
+
+    `snapshots` is a generation of snapshots that is at `after`, as in `Runs.follow`.
+    """
+    runs = _runs_at(conn, project_id, run_ids, after, snapshots)
+    steps: list[Step] = []
+    params = {"project_id": project_id, "stream_ids": list(run_ids), "after": after, "until": until}
+    with conn.cursor(name="events_of", binary=True) as cursor:
+        cursor.itersize = 1000
+        for row in cursor.execute(SQL["events_of"], params):
+            recorded = _read(row)
+            before = runs.get(recorded.stream_id)
+            step = Step(before, recorded, _after(before, recorded))
+            if step.after is not None:
+                runs[recorded.stream_id] = step.after
+            if recorded.version % every == 0:
+                steps.append(step)
+    return steps
+
+
 def _read(row: tuple[Any, ...]) -> Recorded[Any]:
     try:
         return mapper.recorded(row)

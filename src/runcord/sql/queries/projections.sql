@@ -13,6 +13,49 @@ from (
 where bytes_before < %(bytes)s
 order by position;
 
+-- outlines_page --
+-- The events of the ledger after a position and up to another, in order, but for those of some types, unless their version
+-- is a multiple of `every`; with their data, unless their type says all, or they are large.
+select stream_id, version, position, recorded_at, type,
+    case when type = any (%(silent)s::text[]) or octet_length(data) > %(large)s then null else data end
+from events
+where project_id = %(project_id)s and position > %(after)s and position <= %(until)s
+    and (type <> all (%(ignored)s::text[]) or version %% nullif(%(every)s::integer, 0) = 0)
+order by position;
+
+-- outlines_before --
+-- The events of some streams up to a position, stream by stream in order; with as much of them as `outlines_page` has.
+select e.stream_id, e.version, e.position, e.recorded_at, e.type,
+    case when e.type = any (%(silent)s::text[]) or octet_length(e.data) > %(large)s then null else e.data end
+from unnest(%(stream_ids)s::text[]) as wanted (stream_id)
+cross join lateral (
+    select *
+    from events e
+    where e.project_id = %(project_id)s and e.stream_id = wanted.stream_id and e.position <= %(position)s
+        and e.type <> all (%(ignored)s::text[])
+    order by e.version
+) as e;
+
+-- events_at --
+-- What was recorded at some positions, in order: as much as has some bytes together, at least one event.
+select position, type, data
+from (
+    select e.position, e.type, e.data, sum(octet_length(e.data)) over (order by e.position rows unbounded preceding)
+        - octet_length(e.data) as bytes_before
+    from events e
+    where e.project_id = %(project_id)s and e.position = any (%(positions)s::bigint[])
+) page
+where bytes_before < %(bytes)s
+order by position;
+
+-- events_of --
+-- The events of some streams after a position and up to another, in order.
+select stream_id, version, position, recorded_at, event_id, type, data, metadata
+from events
+where project_id = %(project_id)s and stream_id = any (%(stream_ids)s::text[])
+    and position > %(after)s and position <= %(until)s
+order by position;
+
 -- runs_before --
 -- What makes some runs as they were at a position: of each, in order, its last snapshot in a generation of snapshots that
 -- has got to there, if it has any, with `type` null; and the events after it.
