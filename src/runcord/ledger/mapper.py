@@ -176,7 +176,7 @@ def decode(type_name: str, data: bytes) -> Any:
     return _CODECS[cls].decode(data)
 
 
-def _joining(cls: type) -> Callable[[bytes], Any]:
+def _joining(cls: type[Any]) -> Callable[[bytes], Any]:
     decode = Codec(TriggerOutline).decode
 
     def decode_joining(data: bytes) -> Any:

@@ -5,7 +5,7 @@ that no projection of those at work reads. Types that nobody knows are an error 
 reads such pages, event by event.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ import psycopg
 from runcord.ledger import mapper
 from runcord.projecting.projection import AnyProjection, Step
 from runcord.recorded import Recorded
+from runcord.run.build import named_tuple
 from runcord.run.outline import CHANGES, JOINING, Outline, first_outline
 from runcord.run.status import FINISHED
 from runcord.sql import load
@@ -91,13 +92,12 @@ def _steps(known: dict[str, Outline], rows: Iterable[tuple[Any, ...]], large: Ma
     This is done for every event of a ledger, so tuples are made without the detour through their constructors.
     """
     silent, decode, change = mapper.SILENT_EVENTS, mapper.decode_outline, CHANGES.get
-    make: Callable[[type[Any], tuple[Any, ...]], Any] = tuple.__new__
     steps: list[Step] = []
     for stream_id, version, position, at, name, data in rows:
         event = silent.get(name)
         if event is None:
             event = large[position] if data is None else decode(name, data)
-        recorded = make(Recorded, (stream_id, version, position, at, _NO_ID, _NO_METADATA, event))
+        recorded = named_tuple(Recorded, (stream_id, version, position, at, _NO_ID, _NO_METADATA, event))
         before = after = known.get(stream_id)
         if before is None:
             after = first_outline(recorded)
@@ -105,7 +105,7 @@ def _steps(known: dict[str, Outline], rows: Iterable[tuple[Any, ...]], large: Ma
             after = evolve(before, event, at)
         if after is not None and after is not before:
             known[stream_id] = after
-        steps.append(make(Step, (before, recorded, after)))
+        steps.append(named_tuple(Step, (before, recorded, after)))
     return steps
 
 

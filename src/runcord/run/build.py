@@ -4,7 +4,7 @@ The constructor of a frozen dataclass sets every field through `object.__setattr
 In the innermost loops of everything, only what differs from the defaults is set; the rest is read from the class.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -26,3 +26,7 @@ def altered(value: T, changes: Mapping[str, Any]) -> T:
     copy.__dict__.update(value.__dict__)
     copy.__dict__.update(changes)
     return copy
+
+
+named_tuple: Callable[[type[Any], tuple[Any, ...]], Any] = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+"""Returns what the constructor of a NamedTuple would, given all its fields in order, in half the time."""

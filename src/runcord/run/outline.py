@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from runcord.recorded import Recorded
 from runcord.run import events as e
+from runcord.run.build import named_tuple
 from runcord.run.status import Status
 from runcord.run.trigger_events import Hold
 
@@ -27,10 +28,6 @@ class Outline(NamedTuple):
     started_at: datetime | None = None
     attempt: int = 1
     round: int = 1
-
-
-_outline: Callable[[type[Outline], tuple[Any, ...]], Outline] = tuple.__new__
-# The constructor takes twice as long, and `_replace` ten times.
 
 
 @dataclass(frozen=True)
@@ -72,17 +69,17 @@ def _due(due_at: datetime | None, at: datetime) -> tuple[Status, datetime]:
 
 def _now(status: Status) -> Callable[[Outline, Any, datetime], Outline]:
     def change(run: Outline, event: Any, at: datetime) -> Outline:
-        return _outline(Outline, (run[0], run[1], status, *run[3:]))
+        return named_tuple(Outline, (run[0], run[1], status, *run[3:]))
 
     return change
 
 
 def _dequeued(run: Outline, event: e.Dequeued, at: datetime) -> Outline:
-    return _outline(Outline, (run[0], run[1], Status.DEQUEUED, *run[3:6], event.attempt, run[7]))
+    return named_tuple(Outline, (run[0], run[1], Status.DEQUEUED, *run[3:6], event.attempt, run[7]))
 
 
 def _attempted(run: Outline, event: e.Attempted, at: datetime) -> Outline:
-    return _outline(Outline, (run[0], run[1], Status.EXECUTING, *run[3:5], at, *run[6:]))
+    return named_tuple(Outline, (run[0], run[1], Status.EXECUTING, *run[3:5], at, *run[6:]))
 
 
 def _queued(run: Outline, due_at: datetime) -> Outline:
