@@ -18,9 +18,11 @@ import psycopg
 import structlog
 
 from runcord import clock, faults
+from runcord.projecting.ahead import Ahead
 from runcord.projecting.pace import Pace
 from runcord.projecting.projector import CLOSE, Projector
 from runcord.projecting.registry import projections
+from runcord.projecting.taking import DATABASE_AWAY
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +31,8 @@ NICENESS = 5
 
 _PATIENCE_SECS = 5.0
 _PAUSE_SECS = 0.1
+_SWITCH_SECS = 0.0005
+"""How long the thread that writes waits at most for the one that folds: its database would have nothing to do."""
 
 
 class Builder:
@@ -63,7 +67,7 @@ class Builder:
             self._process = None
 
 
-def build(projector: Projector, project_id: str, pace: Pace) -> None:
+def build(ahead: Ahead, projector: Projector, project_id: str, pace: Pace) -> None:
     """Move the generations of a project on until all are close to the ledger's end, or somebody else does it."""
     pause = threading.Event()
     deadline = clock.monotonic() + _PATIENCE_SECS
@@ -71,13 +75,23 @@ def build(projector: Projector, project_id: str, pace: Pace) -> None:
         progress = projector.advance(project_id)
         pace.keep(progress.taken)
         if progress.position:
-            deadline = clock.monotonic() + _PATIENCE_SECS
             if progress.behind <= CLOSE:
                 return
+            _build_ahead(ahead, project_id, pace)
+            deadline = clock.monotonic() + _PATIENCE_SECS
         elif not progress.behind:
             return
         else:
             pause.wait(_PAUSE_SECS)
+
+
+def _build_ahead(ahead: Ahead, project_id: str, pace: Pace) -> None:
+    try:
+        ahead.build(project_id, pace)
+    except DATABASE_AWAY:
+        raise
+    except Exception as error:  # the projector finds out what it is, and whom it concerns
+        log.info("building_batch_by_batch", project_id=project_id, reason=f"{type(error).__name__}: {error}")
 
 
 def main() -> None:
@@ -85,7 +99,8 @@ def main() -> None:
     dsn, project_id, pace = begin()
     projector = Projector(dsn, projections())
     try:
-        build(projector, project_id, pace)
+        with Ahead(dsn, projections()) as ahead:
+            build(ahead, projector, project_id, pace)
     except psycopg.Error as error:
         log.warning("builder_ends", project_id=project_id, error=str(error).strip())
     finally:
@@ -97,6 +112,7 @@ def begin() -> tuple[str, str, Pace]:
     given = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with, args=(sys.stdin.fileno(),), daemon=True).start()
     os.nice(NICENESS)
+    sys.setswitchinterval(_SWITCH_SECS)
     gc.disable()  # folding leaves no cycles, and looking for them takes a third of the time
     faults.arm_from_environment()
     return given["dsn"], given["project_id"], Pace(given["events_per_sec"])

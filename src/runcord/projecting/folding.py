@@ -114,6 +114,15 @@ class Changes:
             conn.execute(table.save, {**params, **table.arrays(self.changed)})
 
 
+def write(conn: psycopg.Connection[Any], project_id: str, sheets: Sequence[Sheet]) -> None:
+    """Fold sheets into the rows that are there, and store what comes of it."""
+    for found in sheets:
+        found.load(conn, project_id)
+    with conn.pipeline():  # the database writes the rows of one while those of the next are folded
+        for found in sheets:
+            found.fold().save(conn, project_id)
+
+
 def sheet(projection: AnyProjection, generation: int, batch: Batch, skips: Collection[int]) -> Sheet:
     """Return which rows of a generation a batch concerns; the events at the positions `skips` are passed over.
 

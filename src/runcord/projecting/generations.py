@@ -28,6 +28,12 @@ MOVING = ("live", "building", "ready")
 """The statuses of generations that follow the ledger, unless they are parked."""
 
 
+SNAPSHOTS = "run_snapshots"
+"""The projection that spares reading long histories from their beginning."""
+
+NO_SNAPSHOTS = 0
+
+
 @dataclass(frozen=True)
 class Generation:
     """One build of a projection."""
@@ -129,3 +135,8 @@ def make_ready(conn: psycopg.Connection[Any], project_id: str, generations: Sequ
     """Say that generations that were being built have caught up."""
     if generations:
         conn.execute(SQL["make_ready"], {"project_id": project_id, **_named(generations)})
+
+
+def snapshots_of(group: Iterable[Generation]) -> int:
+    """Return the generation of snapshots that moves with others; `NO_SNAPSHOTS` if none does."""
+    return next((one.number for one in group if one.name == SNAPSHOTS), NO_SNAPSHOTS)

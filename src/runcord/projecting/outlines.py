@@ -12,7 +12,10 @@ from uuid import UUID
 import psycopg
 
 from runcord.ledger import mapper
+from runcord.projecting.folding import Batch
+from runcord.projecting.generations import Generation, snapshots_of
 from runcord.projecting.projection import AnyProjection, Step
+from runcord.projecting.steps import whole_steps
 from runcord.recorded import Recorded
 from runcord.run.build import named_tuple
 from runcord.run.outline import CHANGES, JOINING, Outline, first_outline
@@ -43,23 +46,43 @@ class Outlines:
         self._known: dict[str, Outline] = {}
 
     def follow(
-        self, conn: psycopg.Connection[Any], project_id: str, until: int, projections: Collection[AnyProjection]
-    ) -> list[Step]:
-        """Return the steps up to a position that the events make which these projections read, and go on to there.
-
-        Events whose versions are multiples of what one of the projections wants are among them.
+        self,
+        conn: psycopg.Connection[Any],
+        project_id: str,
+        until: int,
+        group: Sequence[Generation],
+        projections: Mapping[str, AnyProjection],
+    ) -> Batch:
+        """Return what the events after `position` and up to another say to generations that stand there; go on to it.
 
         Raises:
             UnknownEventType: nobody can read one of the events.
             ValueError: likewise.
         """
+        after, shown = self.position, [projections[one.name] for one in group]
+        every = max((one.every for one in shown if one.every > 1), default=0)
+        steps = self._steps(conn, project_id, until, shown, every)
+        if not every:
+            return Batch(steps)
+        run_ids = {step.recorded.stream_id for step in steps if not step.recorded.version % every and step.after}
+        whole = whole_steps(conn, project_id, run_ids, after, until, every, snapshots_of(group)) if run_ids else []
+        return Batch(steps, Batch(whole))
+
+    def _steps(
+        self,
+        conn: psycopg.Connection[Any],
+        project_id: str,
+        until: int,
+        projections: Collection[AnyProjection],
+        every: int,
+    ) -> list[Step]:
+        """Return the steps whose events these projections read, or whose versions are multiples of `every`."""
         scope = {
             "project_id": project_id,
             "ignored": _ignored(projections),
             "silent": list(mapper.SILENT_EVENTS),
             "large": LARGE_BYTES,
         }
-        every = max((one.every for one in projections if one.every > 1), default=0)
         params = {**scope, "after": self.position, "until": until, "every": every}
         page = conn.execute(SQL["outlines_page"], params, binary=True).fetchall()
         known = self._known

@@ -19,7 +19,7 @@ from runcord.projecting.folding import Batch
 from runcord.projecting.generations import Generation
 from runcord.projecting.outlines import Outlines, can_outline
 from runcord.projecting.projection import AnyProjection
-from runcord.projecting.steps import NO_SNAPSHOTS, Runs, whole_steps
+from runcord.projecting.steps import Runs
 from runcord.projecting.taking import DATABASE_AWAY, Taking
 from runcord.sql import load
 
@@ -33,9 +33,6 @@ BATCH_BYTES = 16_000_000
 
 CLOSE = 500
 """A generation that is so many events behind is as good as up to date: it may become ready."""
-
-SNAPSHOTS = "run_snapshots"
-"""The projection that spares reading long histories from their beginning."""
 
 _PROJECTS_KEPT = 8
 _CREATING = 0x52756E50726F6A  # "RunProj"
@@ -121,7 +118,8 @@ class Projector:
             if careful or not can_outline(self._projections[one.name] for one in group):
                 batch, until = self._read(conn, project_id, group, until)
             else:
-                batch = self._outline(conn, project_id, group, until)
+                outlines = self._at(project_id, after, Outlines)
+                batch = outlines.follow(conn, project_id, until, group, self._projections)
             taking = Taking(conn, project_id, self._projections, g.load_skips(conn, project_id))
             if careful:
                 group = [one for one in group if not self._parked(conn, project_id, taking, one, batch)]
@@ -145,22 +143,7 @@ class Projector:
         rows = conn.execute(SQL["events_page"], params, binary=True).fetchall()
         until = rows[-1][2]
         runs = self._at(project_id, after, Runs)
-        return Batch(runs.follow(conn, project_id, rows, until, _snapshots(group))), until
-
-    def _outline(
-        self, conn: psycopg.Connection[Any], project_id: str, group: Sequence[Generation], until: int
-    ) -> Batch:
-        """Return what follows the place of some generations, up to a position, for projections that go by outlines."""
-        after = group[0].position
-        projections = [self._projections[one.name] for one in group]
-        steps = self._at(project_id, after, Outlines).follow(conn, project_id, until, projections)
-        every = next((one.every for one in projections if one.every > 1), None)
-        if every is None:
-            return Batch(steps)
-        run_ids = {step.recorded.stream_id for step in steps if not step.recorded.version % every and step.after}
-        if not run_ids:
-            return Batch(steps, Batch([]))
-        return Batch(steps, Batch(whole_steps(conn, project_id, run_ids, after, until, every, _snapshots(group))))
+        return Batch(runs.follow(conn, project_id, rows, until, g.snapshots_of(group))), until
 
     def _switch(
         self,
@@ -250,7 +233,3 @@ class Projector:
             for projection in self._projections.values():
                 if projection.create is not None:
                     conn.execute(projection.create)
-
-
-def _snapshots(group: Sequence[Generation]) -> int:
-    return next((one.number for one in group if one.name == SNAPSHOTS), NO_SNAPSHOTS)

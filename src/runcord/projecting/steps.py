@@ -11,6 +11,7 @@ import psycopg
 
 from runcord.errors import UnknownEventType
 from runcord.ledger import mapper
+from runcord.projecting.generations import NO_SNAPSHOTS
 from runcord.projecting.projection import Step
 from runcord.recorded import Recorded
 from runcord.run.evolve import evolve
@@ -21,8 +22,6 @@ SQL = load("runcord.sql", "queries/projections.sql")
 
 RUNS_KEPT = 20_000
 """How many runs are remembered from one batch to the next; about 3 kB each."""
-
-NO_SNAPSHOTS = 0
 
 _RUN = "run_"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from runcord.projecting.folding import Batch, UnreadableEvent, sheet
+from runcord.projecting.folding import Batch, Sheet, UnreadableEvent, sheet, write
 from runcord.projecting.generations import Generation
 from runcord.projecting.projection import AnyProjection
 
@@ -48,12 +48,7 @@ class Taking:
         Raises:
             Exception: one of them cannot; the transaction has to be given up.
         """
-        sheets = [sheet(self._projections[one.name], one.number, batch, self._skipped(one)) for one in group]
-        for found in sheets:
-            found.load(self._conn, self._project_id)
-        with self._conn.pipeline():  # the database writes the rows of one while those of the next are folded
-            for found in sheets:
-                found.fold().save(self._conn, self._project_id)
+        write(self._conn, self._project_id, sheets_of(self._projections, group, batch, self._skips))
 
     def up_to_refused(self, generation: Generation, batch: Batch) -> Refusal | None:
         """Have a generation take a batch, or what comes before its first event that it cannot take."""
@@ -82,8 +77,15 @@ class Taking:
             return error
         return None
 
-    def _skipped(self, generation: Generation) -> Collection[int]:
-        return self._skips.get(generation.name, ())
+
+def sheets_of(
+    projections: Mapping[str, AnyProjection],
+    group: Sequence[Generation],
+    batch: Batch,
+    skips: Mapping[str, Collection[int]],
+) -> list[Sheet]:
+    """Return which rows of each generation a batch concerns, and what it says of them."""
+    return [sheet(projections[one.name], one.number, batch, skips.get(one.name, ())) for one in group]
 
 
 def _reason(error: Exception) -> str:
