@@ -11,6 +11,7 @@ import pytest
 from tests.http.conftest import PROJECT, Api, NewApi
 
 from runcord.clock import unix_now
+from runcord.http.cors import ALLOWED
 from runcord.http.key_administration import NewKey, create_key
 from runcord.http.public_tokens import AUDIENCE, ISSUER, MAX_BYTES
 
@@ -391,6 +392,30 @@ def test_a_browser_is_told_that_it_may_call(api: Api, path: str) -> None:
         *allowed
     }
     assert "OPTIONS" in answer.headers["access-control-allow-methods"]
+
+
+def test_pages_with_the_hooks_may_send_what_these_send(api: Api) -> None:
+    sent = (
+        "authorization,content-type,last-event-id,timeout-seconds,trigger-version,x-trigger-api-version,x-trigger-branch,"
+        "x-trigger-client,x-trigger-electric-version,x-trigger-realtime-streams-version,"
+        "x-trigger-request-idempotency-key,x-trigger-source,x-trigger-stream-start"
+    )
+    for method, path in (
+        ("POST", "/api/v1/tasks/a%2Fb/trigger"),
+        ("GET", "/api/v3/runs/run_x"),
+        ("GET", "/api/v1/packets/trigger/packet_x/payload.json"),
+        ("GET", "/realtime/v1/runs/run_x"),
+        ("GET", "/realtime/v1/runs"),
+        ("GET", "/realtime/v1/batches/batch_x"),
+        ("GET", "/realtime/v1/streams/run_x/tokens"),
+        ("POST", "/realtime/v1/streams/run_x/input/approval"),
+    ):
+        asking = {"Origin": "https://app.example.com", "Access-Control-Request-Method": method}
+        answer = api.client.request("OPTIONS", path, headers={**asking, "Access-Control-Request-Headers": sent})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (204, "*"), path
+        assert method in answer.headers["access-control-allow-methods"].split(", ")
+        assert {*sent.split(",")} <= {*answer.headers["access-control-allow-headers"].split(", ")}
+        assert {*sent.split(",")} <= {*ALLOWED}, "they need not be asked for to be allowed"
 
 
 def test_refusals_can_be_read_by_browsers_too(api: Api) -> None:

@@ -41,27 +41,35 @@ def server(postgres: TestServer, template_database: str) -> Iterator[ServerProce
     postgres.drop_database(dsn)
 
 
+class Sdks(dict[str, Sdk]):
+    """One process of each major that is asked for."""
+
+    def __init__(self, modules: Path, server: ServerProcess) -> None:
+        super().__init__()
+        self._start = lambda major: Sdk(major, modules, server.base_url, API_KEY)
+
+    def __missing__(self, major: str) -> Sdk:
+        self[major] = self._start(major)
+        return self[major]
+
+
 @pytest.fixture(scope="module")
-def sdks(node_modules: Path, server: ServerProcess) -> Iterator[dict[str, Sdk]]:
-    """One process of each major, for all tests of a module."""
-    started: dict[str, Sdk] = {}
-    try:
-        for major in MAJORS:
-            started[major] = Sdk(major, node_modules, server.base_url, API_KEY)
-        yield started
-    finally:
-        for sdk in started.values():
-            sdk.close()
+def sdks(node_modules: Path, server: ServerProcess) -> Iterator[Sdks]:
+    """The processes of the SDK, for all tests of a module."""
+    sdks = Sdks(node_modules, server)
+    yield sdks
+    for sdk in sdks.values():
+        sdk.close()
 
 
 @pytest.fixture(params=MAJORS)
-def sdk(request: pytest.FixtureRequest, sdks: dict[str, Sdk]) -> Sdk:
+def sdk(request: pytest.FixtureRequest, sdks: Sdks) -> Sdk:
     """The SDK, once as 4.8.3 and once as 3.3.17."""
     return sdks[request.param]
 
 
 @pytest.fixture
-def sdk4(sdks: dict[str, Sdk]) -> Sdk:
+def sdk4(sdks: Sdks) -> Sdk:
     """The SDK as 4.8.3, for what 3.x does not have."""
     return sdks["sdk4"]
 

@@ -1,18 +1,14 @@
 """Subscriptions and streams, by the real SDK: every change arrives, and what ends, ends."""
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import httpx2
-import pytest
 from tests.compat.trigger.conftest import Hand
 from tests.compat.trigger.sdk import Sdk
 
 from runcord.client import Client
-from runcord.testing.server import API_KEY, ServerProcess
+from runcord.testing.server import ServerProcess
 
 FINAL = ["COMPLETED", "FAILED", "CANCELED"]
 
@@ -21,25 +17,13 @@ def name(kind: str) -> str:
     return f"{kind}-{uuid4().hex[:8]}"
 
 
-@pytest.fixture
-def beside() -> Iterator[ThreadPoolExecutor]:
-    """Where the SDK follows while the test goes on."""
-    with ThreadPoolExecutor(1) as thread:
-        yield thread
-
-
-def followed(beside: ThreadPoolExecutor, sdk: Sdk, run_id: str, **options: Any) -> Future[Any]:
-    """Begin to follow a run to its end."""
-    return beside.submit(sdk, "runs.subscribeToRun", run_id, collect=100, until=FINAL, **options)
-
-
-def test_a_run_is_followed_to_its_end(sdk: Sdk, worker: Hand, beside: ThreadPoolExecutor) -> None:
+def test_a_run_is_followed_to_its_end(sdk: Sdk, worker: Hand) -> None:
     slug = name("task")
     payload = {"at": {"$date": "2026-01-01T00:00:00.000Z"}, "n": 1}
     run_id = sdk("tasks.trigger", slug, payload, {"tags": ["user:1", "vip"], "metadata": {"step": {"n": 0}}})["id"]
-    following = followed(beside, sdk, run_id)
+    following = sdk.follow("runs.subscribeToRun", run_id, until=FINAL)
     worker.complete(run_id, {"sent": [1, 2]})
-    seen = following.result(60)
+    seen = following.all()
     assert {run["id"] for run in seen} == {run_id}
     last = seen[-1]
     assert (last["status"], last["taskIdentifier"], last["output"]) == ("COMPLETED", slug, {"sent": [1, 2]})
@@ -51,37 +35,31 @@ def test_a_run_is_followed_to_its_end(sdk: Sdk, worker: Hand, beside: ThreadPool
     assert statuses.count("COMPLETED") == 1
 
 
-def test_a_run_that_is_over_is_told_at_once(sdk: Sdk, worker: Hand, beside: ThreadPoolExecutor) -> None:
+def test_a_run_that_is_over_is_told_at_once(sdk: Sdk, worker: Hand) -> None:
     run_id = sdk("tasks.trigger", name("task"), {}, {})["id"]
     worker.fail(run_id, "no route to host")
-    [last] = followed(beside, sdk, run_id).result(60)
+    [last] = sdk.follow("runs.subscribeToRun", run_id, until=FINAL).all()
     assert (last["status"], last["error"]["message"]) == ("FAILED", "no route to host")
 
 
-def test_a_canceled_run_ends_its_subscription(sdk: Sdk, beside: ThreadPoolExecutor) -> None:
+def test_a_canceled_run_ends_its_subscription(sdk: Sdk) -> None:
     run_id = sdk("tasks.trigger", name("task"), {}, {})["id"]
-    following = followed(beside, sdk, run_id)
-    cancel(sdk, run_id)
-    assert following.result(60)[-1]["status"] == "CANCELED"
+    following = sdk.follow("runs.subscribeToRun", run_id, until=FINAL)
+    sdk("runs.cancel", run_id)
+    assert following.all()[-1]["status"] == "CANCELED"
 
 
-def cancel(sdk: Sdk, run_id: str) -> None:
-    """Cancel a run over HTTP: the SDK's process is busy following it."""
-    answer = httpx2.post(f"{sdk.base_url}/api/v2/runs/{run_id}/cancel", headers=sdk.headers)
-    assert answer.status_code == 200, answer.text
-
-
-def test_runs_with_a_tag_are_followed_as_they_come(sdk: Sdk, client: Client, beside: ThreadPoolExecutor) -> None:
+def test_runs_with_a_tag_are_followed_as_they_come(sdk: Sdk, client: Client) -> None:
     tag, slug = name("tag"), name("task")
     first = sdk("tasks.trigger", slug, {}, {"tags": [tag]})["id"]
-    following = beside.submit(sdk, "runs.subscribeToRunsWithTag", tag, collect=2)
+    following = sdk.follow("runs.subscribeToRunsWithTag", tag, collect=2)
     client.jobs.trigger(slug, {}, tags={"other": "tag"})
     second = client.jobs.trigger(slug, {}, tags={tag: ""}).id
-    seen = following.result(60)
+    seen = following.all()
     assert [run["id"] for run in seen] == [first, second]
 
 
-def test_the_runs_of_a_batch_are_followed(sdk: Sdk, worker: Hand, beside: ThreadPoolExecutor) -> None:
+def test_the_runs_of_a_batch_are_followed(sdk: Sdk, worker: Hand) -> None:
     slug = name("task")
     batch = sdk("tasks.batchTrigger", slug, [{"payload": {"n": n}} for n in range(3)])
     seen = sdk("runs.subscribeToBatch", batch["batchId"], collect=3)
@@ -117,22 +95,3 @@ def test_a_stream_is_read_by_the_sdk(sdks: dict[str, Sdk], sdk4: Sdk, server: Se
         assert sdk(read, run_id, "tokens", collect=100) == [{"text": "Hel"}, "lo", 7]
     [run] = sdk4("runs.subscribeToRun", run_id, collect=1)
     assert run["realtimeStreams"] == ["tokens"]
-
-
-def test_a_server_that_is_killed_meanwhile_is_not_noticed(
-    dsn: str, node_modules: Path, beside: ThreadPoolExecutor
-) -> None:
-    with (
-        ServerProcess(dsn) as server,
-        Client(server.base_url, API_KEY) as client,
-        Sdk("sdk4", node_modules, server.base_url, API_KEY) as sdk,
-    ):
-        run_id = sdk("tasks.trigger", name("task"), {}, {"tags": ["first"]})["id"]
-        following = followed(beside, sdk, run_id)
-        Hand(client).take(run_id)
-        server.kill()
-        server.start()
-        cancel(sdk, run_id)
-        seen = following.result(60)
-    assert [run["status"] for run in seen][-1] == "CANCELED"
-    assert len({(run["status"], run["updatedAt"]["$date"]) for run in seen}) == len(seen)
