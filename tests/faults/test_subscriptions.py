@@ -1,9 +1,8 @@
 """Subscribers through cut connections and killed servers: every update once, in order, as the ledger has it."""
 
 import asyncio
-import contextlib
 import random
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,64 +15,12 @@ from runcord.run.state import Run
 from runcord.testing.project import Project, open_project
 from runcord.testing.server import API_KEY, PROJECT, ServerProcess
 
+from .proxy import proxied
+
 pytestmark = pytest.mark.faults
 
 RUNS = 10
 DEADLINE_SECS = 60.0
-
-
-class Proxy:
-    """Passes connections on to whichever server is up, and cuts them all when it is told to."""
-
-    def __init__(self, servers: Sequence[ServerProcess], dice: random.Random) -> None:
-        self._servers = servers
-        self._dice = dice
-        self._open: set[asyncio.StreamWriter] = set()
-        self.cuts = 0
-        self.base_url = ""
-
-    def cut(self) -> None:
-        """Close all connections, in the midst of whatever they carry."""
-        self.cuts += len(self._open)
-        for writer in self._open:
-            writer.transport.abort()
-        self._open.clear()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry one connection."""
-        self._open.add(writer)
-        try:
-            with contextlib.suppress(OSError):
-                up = await asyncio.open_connection("127.0.0.1", self._dice.choice(self._servers).port)
-                self._open.add(up[1])
-                try:
-                    await asyncio.gather(self._carry(reader, up[1]), self._carry(up[0], writer))
-                finally:
-                    up[1].transport.abort()
-                    self._open.discard(up[1])
-        finally:
-            writer.transport.abort()
-            self._open.discard(writer)
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        writer.transport.abort()
-
-
-@contextlib.asynccontextmanager
-async def proxied(servers: Sequence[ServerProcess], dice: random.Random) -> AsyncGenerator[Proxy]:
-    """Stand between clients and servers."""
-    proxy = Proxy(servers, dice)
-    listening = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    proxy.base_url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    try:
-        yield proxy
-    finally:
-        listening.close()
-        proxy.cut()
 
 
 @dataclass(eq=False)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import httpx2
 import pytest
 
 from runcord.testing.server import PROJECT, ServerProcess
@@ -43,6 +44,53 @@ def test_two_servers_share_a_ledger(dsn: str) -> None:
         }
 
     asyncio.run(test())
+
+
+TOKENS = 20
+CALLERS = 12
+
+
+def test_two_servers_take_a_token_for_one_use_from_one_caller(dsn: str) -> None:
+    """Many callers offer each token to both servers at once, each twice; it triggers for one of them, once."""
+
+    async def test() -> None:
+        with ServerProcess(dsn) as one, ServerProcess(dsn) as two:
+            async with http(one) as first, http(two) as second:
+                tokens = [await token_for_one_use(first, f"task-{n}") for n in range(TOKENS)]
+                offers = [
+                    offer(first, second, n, token, who) for n, token in enumerate(tokens) for who in range(CALLERS)
+                ]
+                answers = await asyncio.gather(*offers)
+        for n in range(TOKENS):
+            of_token = answers[n * CALLERS : (n + 1) * CALLERS]
+            triggered = [pair for pair in of_token if pair != REFUSED]
+            assert len(triggered) == 1, f"{len(triggered)} callers have triggered with token {n}"
+            ((status, run), (again, same)) = triggered[0]
+            assert (status, again) == (200, 200) and run == same, "who sends its call again is told of its run"
+        counted = check_ledger(dsn, PROJECT)
+        assert (counted["run.triggered.v1"], counted["job.created.v1"]) == (TOKENS, TOKENS)
+
+    asyncio.run(test())
+
+
+REFUSED = ((422, "token_spent"), (422, "token_spent"))
+
+
+async def token_for_one_use(client: httpx2.AsyncClient, task: str) -> str:
+    body = {"scopes": [f"trigger:tasks:{task}"], "one_time": True}
+    answer = await client.post("/v1/public-tokens", json=body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["token"]
+
+
+async def offer(
+    first: httpx2.AsyncClient, second: httpx2.AsyncClient, n: int, token: str, who: int
+) -> tuple[tuple[int, str], ...]:
+    """Trigger with a token at both servers at the same time, as a client does whose answer is late."""
+    headers = {"Authorization": f"Bearer {token}", "x-trigger-request-idempotency-key": f"{n}-{who}"}
+    path, body = f"/api/v1/tasks/task-{n}/trigger", {"payload": str(who), "options": {}}
+    answers = await asyncio.gather(*(client.post(path, json=body, headers=headers) for client in (first, second)))
+    return tuple((answer.status_code, answer.json().get("id") or answer.json()["code"]) for answer in answers)
 
 
 async def refused(server: ServerProcess) -> None:

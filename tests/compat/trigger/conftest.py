@@ -18,6 +18,8 @@ from runcord.testing.server import API_KEY, ServerProcess
 
 ROOT = Path(__file__).parents[3]
 MAJORS = ("sdk4", "sdk3")
+LEASE_SECS = 600
+"""As long as a test may take: the hand sends no heartbeats."""
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +91,7 @@ class Hand:
 
     def take(self, run_id: str) -> Claim:
         """Take a run and begin."""
-        (claim,) = self.client.worker.dequeue("hand", run_id=run_id, start=True)
+        (claim,) = self.client.worker.dequeue("hand", run_id=run_id, start=True, lease_secs=LEASE_SECS)
         return claim
 
     def complete(self, run_id: str, result: Any = None) -> Claim:
