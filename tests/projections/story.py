@@ -55,5 +55,5 @@ class Story:
             changes = page.fold()
             for gone in changes.removed:
                 rows = {key: row for key, row in rows.items() if table.found_by(row) != gone}
-            rows |= {tuple(getattr(row, name) for name in table.key): row for row in changes.changed}
+            rows |= {tuple(getattr(row, name) for name in table.key): row for row in (*changes.added, *changes.changed)}
         return rows

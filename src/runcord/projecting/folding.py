@@ -81,6 +81,7 @@ class Sheet:
         evolve, table = self.projection.evolve, self.projection.table
         rows, stored = self.rows, set(self.rows)
         changed: dict[Any, Any] = {}
+        added: dict[Any, Any] = {}
         for key, notes in self.concerned.items():
             place = table.looked_up_by(key)
             before = rows.get(place)
@@ -88,11 +89,10 @@ class Sheet:
             if after is before:
                 continue
             if after is None:
-                changed.pop(key, None)
                 del rows[place]
             else:
-                changed[key] = rows[place] = after
-        return Changes(self.projection, self.generation, changed.values(), stored - rows.keys())
+                (added if before is None or not table.goes_on(before, after) else changed)[key] = rows[place] = after
+        return Changes(self.projection, self.generation, added.values(), changed.values(), stored - rows.keys())
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ class Changes:
 
     projection: AnyProjection
     generation: int
+    added: Collection[Any]
     changed: Collection[Any]
     removed: Collection[Any]
 
@@ -110,6 +111,8 @@ class Changes:
         params = {"project_id": project_id, "generation": self.generation}
         if self.removed:
             conn.execute(table.remove, {**params, **table.lookup_arrays(self.removed)})
+        if self.added:
+            conn.execute(table.insert, {**params, **table.arrays(self.added)})
         if self.changed:
             conn.execute(table.save, {**params, **table.arrays(self.changed)})
 

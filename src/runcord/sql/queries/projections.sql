@@ -17,22 +17,22 @@ order by position;
 -- The events of the ledger after a position and up to another, in order, but for those of some types, unless their version
 -- is a multiple of `every`; with their data, unless their type says all, or they are large.
 select stream_id, version, position, recorded_at, type,
-    case when type = any (%(silent)s::text[]) or octet_length(data) > %(large)s then null else data end
+    case when type in (select unnest(%(silent)s::text[])) or octet_length(data) > %(large)s then null else data end
 from events
 where project_id = %(project_id)s and position > %(after)s and position <= %(until)s
-    and (type <> all (%(ignored)s::text[]) or version %% nullif(%(every)s::integer, 0) = 0)
+    and (type not in (select unnest(%(ignored)s::text[])) or version %% nullif(%(every)s::integer, 0) = 0)
 order by position;
 
 -- outlines_before --
 -- The events of some streams up to a position, stream by stream in order; with as much of them as `outlines_page` has.
 select e.stream_id, e.version, e.position, e.recorded_at, e.type,
-    case when e.type = any (%(silent)s::text[]) or octet_length(e.data) > %(large)s then null else e.data end
+    case when e.type in (select unnest(%(silent)s::text[])) or octet_length(e.data) > %(large)s then null else e.data end
 from unnest(%(stream_ids)s::text[]) as wanted (stream_id)
 cross join lateral (
     select *
     from events e
     where e.project_id = %(project_id)s and e.stream_id = wanted.stream_id and e.position <= %(position)s
-        and e.type <> all (%(ignored)s::text[])
+        and e.type not in (select unnest(%(ignored)s::text[]))
     order by e.version
 ) as e;
 
