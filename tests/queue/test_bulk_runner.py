@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
+from unittest.mock import patch
 
 import psycopg
 import pytest
+from tests.queue.test_bulk_targets import reading
 
 from runcord.bulk.commands import CancelBulk, RequestBulk
 from runcord.bulk.events import BulkRequested
 from runcord.bulk.selection import Action, RunFilter, filter_for
 from runcord.bulk.state import BulkOperation
 from runcord.clock import monotonic
+from runcord.errors import TooManyRuns
 from runcord.handling.bulk import CANCEL_REASON, AdvanceBulk, Chunk, CommandBulk, Target
 from runcord.handling.descent import SpawnRun
 from runcord.handling.trigger import TriggerRequest
@@ -20,6 +23,8 @@ from runcord.ids import new_id
 from runcord.ledger.database import reader_pool
 from runcord.ledger.transaction import Context
 from runcord.ledger.view import Change
+from runcord.projecting import bulk_results
+from runcord.projecting.bulk_results import touched
 from runcord.queue import bulk_runner
 from runcord.queue.bulk_runner import BulkRunner
 from runcord.run import commands as c
@@ -32,7 +37,12 @@ DEADLINE_SECS = 20.0
 
 
 async def request(
-    project: Project, action: Action, runs: RunFilter | Sequence[str] | None = None, *, limit: int | None = None
+    project: Project,
+    action: Action,
+    runs: RunFilter | Sequence[str] | None = None,
+    *,
+    limit: int | None = None,
+    any_status: bool = False,
 ) -> BulkOperation:
     """Ask for an operation on runs of a filter, or on those named."""
     chosen = filter_for(action) if runs is None else runs
@@ -42,6 +52,7 @@ async def request(
         run_ids=None if is_filter else tuple(chosen),
         filter=chosen if is_filter else None,
         limit=limit,
+        any_status=any_status,
     )
     context = Context("apikey:k", "req_1")
     return await project.execute(CommandBulk(context, new_id("bulk"), RequestBulk(facts)))
@@ -164,6 +175,31 @@ async def test_replays_are_linked_both_ways_and_named_in_the_outcomes(project: P
     assert {new for _, new in links} == {run_id for _, run_id in made}
     payloads = project.rows("select convert_from(payload, 'UTF8')::int from runs where status = 'queued' order by 1")
     assert [payload for (payload,) in payloads] == list(range(60))
+
+
+@in_project
+async def test_runs_that_have_not_ended_are_replayed_if_that_is_asked_for(project: Project) -> None:
+    run = await project.trigger(await project.create_job())
+    made: list[str] = []
+    for any_status, expected in ((False, (1, 0, 1, 0)), (True, (1, 1, 0, 0))):
+        operation = await request(project, "replay", [run.run_id], any_status=any_status)
+        assert counts(await carry_out(project, operation)) == expected
+        made = await touched(reading(project), project.project_id, operation.operation_id)
+        assert len(made) == expected[1]
+    assert project.rows("select run_id from runs where status = 'queued' order by created_position") == [
+        (run.run_id,),
+        (made[0],),
+    ]
+    assert project.history(run) == ["run.triggered.v1", "run.replayed.v1"]
+
+
+@in_project
+async def test_an_operation_that_has_touched_too_many_runs_is_no_filter(project: Project) -> None:
+    job = await project.create_job()
+    await project.trigger_many(job, [{}] * 3)
+    operation = await carry_out(project, await request(project, "cancel"))
+    with patch.object(bulk_results, "MOST_TOUCHED", 2), pytest.raises(TooManyRuns, match="more than 2 runs"):
+        await touched(reading(project), project.project_id, operation.operation_id)
 
 
 @in_project

@@ -101,6 +101,14 @@ from line
 join runs r on r.project_id = %(project_id)s and r.run_id = line.parent_run_id
 order by line.depth;
 
+-- page_of_named --
+-- Some runs, by their ids, newest first, below a position.
+select state, payload, result, position, created_position
+from runs
+where project_id = %(project_id)s and run_id = any (%(run_ids)s::text[]) and created_position < %(before)s
+order by created_position desc
+limit %(limit)s;
+
 -- is_there --
 -- Whether there is such a run.
 select exists (

@@ -50,8 +50,15 @@ def _request(facts: e.BulkRequested, operation: BulkOperation | None) -> tuple[e
         raise Invalid("run_ids: name at least one run")
     if operation is None:
         return (facts,)
-    asked = (operation.action, operation.run_ids, operation.filter, operation.limit, operation.reason)
-    if asked != (facts.action, facts.run_ids, facts.filter, facts.limit, facts.reason):
+    asked = e.BulkRequested(
+        operation.action,
+        operation.run_ids,
+        operation.filter,
+        operation.limit,
+        operation.reason,
+        operation.any_status,
+    )
+    if asked != facts:
         raise IdempotencyKeyReused(
             f"the idempotency key was used for the bulk operation {operation.operation_id}, which is another: "
             "send the same request, or another key"

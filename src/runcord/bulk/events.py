@@ -32,6 +32,8 @@ class BulkRequested:
     filter: RunFilter | None = None
     limit: int | None = None
     reason: str | None = None
+    any_status: bool = False
+    """Runs that have not ended are replayed, too."""
 
 
 @dataclass(frozen=True)

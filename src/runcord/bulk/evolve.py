@@ -53,4 +53,5 @@ def _born(event: e.BulkRequested, recorded: Recorded[e.Event]) -> BulkOperation:
         filter=event.filter,
         limit=event.limit,
         reason=event.reason,
+        any_status=event.any_status,
     )

@@ -31,6 +31,7 @@ class BulkOperation:
     filter: RunFilter | None = None
     limit: int | None = None
     reason: str | None = None
+    any_status: bool = False
     total: int | None = None
     """How many runs it has; None until they are counted."""
     cursor: int = 0

@@ -16,6 +16,7 @@ from runcord.errors import BulkOperationNotFound, IllegalTransition, RuncordErro
 from runcord.handling.consequence import DESCENDANTS, apply, get_run
 from runcord.handling.descent import ReplayDeadLetter, ReplayRun
 from runcord.handling.documents import DOCUMENTS
+from runcord.handling.tasks import ReplayTask
 from runcord.ledger.transaction import Context, Plan, Transaction
 from runcord.run import commands as run_commands
 from runcord.run.state import Run
@@ -56,6 +57,8 @@ class ActOnRuns:
     targets: Sequence[Target]
     filter: RunFilter | None = None
     reason: str | None = None
+    any_status: bool = False
+    """Replay runs that have not ended, too, as `ReplayTask` does."""
 
     @property
     def weight(self) -> int:
@@ -99,7 +102,8 @@ class ActOnRuns:
                 run = apply(tx, target.run_id, run_commands.Cancel(self.reason or CANCEL_REASON))
                 return Acted(Outcome(run.run_id), run)
             case "replay":
-                made = ReplayRun(self.context, target.run_id, target.new_run_id).handle(tx)
+                replay = ReplayTask if self.any_status else ReplayRun
+                made = replay(self.context, target.run_id, target.new_run_id).handle(tx)
                 outcome = Outcome(target.run_id, new_run_id=made.run.run_id)
                 return Acted(outcome, get_run(tx, target.run_id), made.run, made.payload)
             case "dlq_replay":
@@ -182,7 +186,14 @@ class AdvanceBulk:
     @property
     def _acting(self) -> ActOnRuns:
         operation = self.operation
-        return ActOnRuns(self.context, operation.action, self.chunk.targets, operation.filter, operation.reason)
+        return ActOnRuns(
+            self.context,
+            operation.action,
+            self.chunk.targets,
+            operation.filter,
+            operation.reason,
+            operation.any_status,
+        )
 
 
 def context_of(operation: BulkOperation) -> Context:

@@ -21,14 +21,30 @@ def test_runs_are_cancelled_by_a_filter(sdk4: Sdk):
     assert {sdk4("runs.retrieve", run_id)["status"] for run_id in run_ids} == {"CANCELED"}
 
 
-def test_runs_are_replayed_by_their_ids(sdk4: Sdk, worker: Hand):
+def test_runs_are_replayed_by_their_ids_whatever_their_status(sdk4: Sdk, worker: Hand):
     tag = f"bulk-{uuid4().hex[:8]}"
     run_ids = made(sdk4, 2, tag)
     worker.fail(run_ids[0])
-    action = sdk4("runs.bulk.replay", {"runIds": run_ids})
+    action = sdk4("runs.bulk.replay", {"runIds": [*run_ids, "run_never"]})
     done = sdk4("runs.bulk.poll", action["id"], {"pollIntervalMs": 50})
-    assert (done["type"], done["counts"]) == ("REPLAY", {"total": 2, "success": 1, "failure": 1})
-    assert len(sdk4("runs.list", {"tag": tag}, collect=10)) == 3
+    assert (done["type"], done["counts"]) == ("REPLAY", {"total": 3, "success": 2, "failure": 1})
+    assert [sdk4("runs.retrieve", run_id)["status"] for run_id in run_ids] == ["FAILED", "QUEUED"]
+    replays = [run["id"] for run in sdk4("runs.list", {"bulkAction": action["id"]}, collect=10)]
+    assert sorted([*replays, *run_ids]) == sorted(run["id"] for run in sdk4("runs.list", {"tag": tag}, collect=10))
+    assert sorted(sdk4("runs.retrieve", run_id)["payload"] for run_id in replays) == [0, 1]
+
+
+def test_what_an_action_has_touched_is_found_by_it(sdk4: Sdk):
+    tag = f"bulk-{uuid4().hex[:8]}"
+    run_ids = made(sdk4, 3, tag)
+    stopped = sdk4("runs.bulk.cancel", {"runIds": run_ids[:2]})["id"]
+    sdk4("runs.bulk.poll", stopped, {"pollIntervalMs": 50})
+    wanted = {"bulkAction": stopped, "tag": [tag, "other"], "status": "CANCELED", "taskIdentifier": "bulk-task"}
+    assert [run["id"] for run in sdk4("runs.list", {**wanted, "limit": 1}, collect=10)] == run_ids[1::-1]
+    for other in ({"tag": "other"}, {"status": "QUEUED"}, {"taskIdentifier": "never"}, {"bulkAction": "bulk_never"}):
+        assert sdk4("runs.list", wanted | other, collect=10) == []
+    again = sdk4("runs.bulk.replay", {"filter": {"bulkAction": stopped}})["id"]
+    assert sdk4("runs.bulk.poll", again, {"pollIntervalMs": 50})["counts"] == {"total": 2, "success": 2, "failure": 0}
 
 
 def test_actions_are_listed_and_aborted(sdk4: Sdk):

@@ -2,7 +2,8 @@
 
 A filter with several values is met by any of them, and one tag may be two in our own words. So a list is made of
 several, each of which PostgreSQL finds by its index, merged by the positions of the triggers; what no index knows is
-looked at afterwards.
+looked at afterwards. The runs of a bulk action are known by their ids, so they are read by these, and held against
+all else afterwards.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +18,7 @@ from runcord.http.compat.trigger.render import hint, is_test
 from runcord.http.compat.trigger.status import NAMES, internal_names, internal_status, own_statuses
 from runcord.http.compat.trigger.tags import readings
 from runcord.ledger.statements import Read
+from runcord.projecting.bulk_results import touched
 from runcord.run.state import Run
 from runcord_projections.run_terms.filter import RunFilter
 from runcord_projections.run_terms.projection import SQL as TERMS_SQL
@@ -38,12 +40,16 @@ FindJob = Callable[[str], Awaitable[str]]
 
 @dataclass(frozen=True)
 class Wanted:
-    """The lists to merge, what else has to hold, and the positions between which the runs were triggered."""
+    """The lists to merge, what else has to hold, and the positions between which the runs were triggered.
+
+    With `among`, only the runs of these ids are meant.
+    """
 
     lists: Sequence[RunFilter]
     holds: Callable[[Run], bool]
     above: int = 0
     below: int = LAST_POSITION
+    among: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ async def wanted(read: Read, project_id: str, query: TaskRunsQuery, now: datetim
     Raises:
         Invalid: there is no such status, or the filters have too many values together.
         NoDuration: the period is none.
+        TooManyRuns: the bulk action has too many to be a filter.
     """
     names = None if query.status is None else internal_names(_known(query.status))
     statuses = None if names is None else own_statuses(names)
@@ -80,6 +87,7 @@ async def wanted(read: Read, project_id: str, query: TaskRunsQuery, now: datetim
         holds=lambda run: (names is None or internal_status(run) in names) and _holds(query, run),
         above=0 if since is None else await _position(read, project_id, since - _MICROSECOND),
         below=LAST_POSITION if until is None else await _position(read, project_id, until) + 1,
+        among=None if query.bulk_action is None else await touched(read, project_id, query.bulk_action),
     )
 
 
@@ -88,12 +96,12 @@ async def find(read: Read, project_id: str, what: Wanted, *, below: int, limit: 
     below = min(below, what.below)
     runs: list[Run] = []
     for _ in range(_MOST_LOOKS):
-        rows = await _merged(read, project_id, what.lists, below, limit + 1)
+        rows = await _page(read, project_id, what, below, limit + 1)
         for position, state in rows:
             if position <= what.above:
                 return Found(runs, None)
             run = CODEC.decode(state)
-            if what.holds(run):
+            if what.holds(run) and (what.among is None or any(_meets(run, one) for one in what.lists)):
                 if len(runs) == limit:
                     return Found(runs, below)
                 runs.append(run)
@@ -103,12 +111,13 @@ async def find(read: Read, project_id: str, what: Wanted, *, below: int, limit: 
     return Found(runs, below)
 
 
-async def _merged(
-    read: Read, project_id: str, lists: Sequence[RunFilter], below: int, limit: int
-) -> list[tuple[int, bytes]]:
-    """Return the positions and states of the newest runs of any of the lists."""
+async def _page(read: Read, project_id: str, what: Wanted, below: int, limit: int) -> list[tuple[int, bytes]]:
+    """Return the positions and states of the newest runs of any of the lists, or of those named."""
+    if what.among is not None:
+        params = {"project_id": project_id, "run_ids": list(what.among), "before": below, "limit": limit}
+        return [(row[4], row[0]) for row in await read(VIEW_SQL["page_of_named"], params)]
     merged: dict[int, bytes] = {}
-    for one in lists:
+    for one in what.lists:
         params = {"project_id": project_id, "before": below, "limit": limit, **one.params()}
         merged |= {row[4]: row[0] for row in await read(TERMS_SQL["page"], params)}
     return sorted(merged.items(), reverse=True)[:limit]
@@ -129,6 +138,17 @@ def _known(statuses: Sequence[str]) -> Sequence[str]:
         if name not in NAMES:
             raise Invalid(f"there is no status {name[:32]!r}: choose among {', '.join(sorted(NAMES))}")
     return statuses
+
+
+def _meets(run: Run, wanted: RunFilter) -> bool:
+    """Return whether a run is of a list: what the statements of lists ask, asked of the run itself."""
+    tags = run.tags or {}
+    return (
+        (wanted.statuses is None or run.status in wanted.statuses)
+        and wanted.job_id in (None, run.job_id)
+        and wanted.batch_id in (None, run.batch_id)
+        and all(key in tags and value in (None, tags[key]) for key, value in wanted.tags.items())
+    )
 
 
 def _holds(query: TaskRunsQuery, run: Run) -> bool:

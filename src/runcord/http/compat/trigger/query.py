@@ -67,6 +67,9 @@ class TaskRunsQuery(RowsQuery):
     machines: Annotated[_Values, _listed("machine", "What the run was wanted to run on.")] = None
     regions: Annotated[_Values, _listed("region", "Where the run was wanted to run.")] = None
     batch: Annotated[_Value, Field(alias="filter[batch]", description="A batch.")] = None
+    bulk_action: Annotated[
+        _Value, Field(alias="filter[bulkAction]", description="A bulk action: what it cancelled, or made by replaying.")
+    ] = None
     schedule: Annotated[_Value, Field(alias="filter[schedule]", description="A schedule: no run has one.")] = None
     is_test: Annotated[bool | None, Field(alias="filter[isTest]", description="Whether it is a test.")] = None
     since: Annotated[

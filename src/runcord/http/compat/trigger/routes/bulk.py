@@ -31,7 +31,7 @@ _AT_ONCE = 500
 async def create_bulk_action(call: Call) -> Answer:
     """Cancel or replay the runs named, or those of a filter, up to 5,000; in the background.
 
-    The runs of a filter are those that meet it now.
+    The runs of a filter are those that meet it now. A replay takes runs in any status, and leaves them as they are.
     """
     body = call.body(BulkActionBody)
     if (body.runIds is None) == (body.filter is None):
@@ -40,7 +40,8 @@ async def create_bulk_action(call: Call) -> Answer:
     if not run_ids:
         raise Invalid("the filter finds no runs: there is nothing to do")
     operation_id = id_for_request(call, "bulk")
-    facts = BulkRequested(body.action, tuple(dict.fromkeys(run_ids)), reason=body.name)
+    named = tuple(dict.fromkeys(run_ids))
+    facts = BulkRequested(body.action, named, reason=body.name, any_status=body.action == "replay")
     context = Context(call.actor, call.request_id, call.context.trace, causation=operation_id)
     handler = CommandBulk(context, operation_id, RequestBulk(facts))
     committed = await call.backend.committer.execute(call.project_id, handler)
@@ -90,8 +91,6 @@ async def _found(call: Call, given: BulkFilter) -> list[str]:
         Invalid: the filter is empty, or names what no runs are found by.
         TooManyRuns: it stands for more than `MOST_OF_FILTER`.
     """
-    if given.bulkAction is not None:
-        raise Invalid("filter.bulkAction: runs are not found by the bulk action that touched them")
     query = _query(given)
     if not query.model_fields_set:
         raise Invalid("filter: give at least one member: an empty filter would mean every run")
@@ -122,6 +121,7 @@ def _query(given: BulkFilter) -> TaskRunsQuery:
         "machines": _several(given.machine),
         "regions": _several(given.region),
         "batch": given.batch,
+        "bulk_action": given.bulkAction,
         "schedule": given.schedule,
         "is_test": given.isTest,
         "since": _milliseconds(given.since, "from"),
