@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ import pytest
 from tests.admission.conftest import at_a_standing_clock, fire, move_clock
 
 from runcord.errors import Invalid, JobDisabled, RateLimited, RuncordError
-from runcord.handling.admission import Foresight, Keys, foresee
+from runcord.handling.admission import Debouncing, Foresight, Keys, foresee
 from runcord.handling.descent import ReplayRun
 from runcord.handling.job_dependencies import DependOnJob
 from runcord.handling.trigger import Triggering, TriggerRequest, TriggerRuns
@@ -31,11 +32,12 @@ async def trigger(
     payload: Any = None,
     *,
     key: str = "",
+    given: Keys | None = None,
     foresight: Foresight | None = None,
     **request: Any,
 ) -> Triggering:
     """Trigger as the HTTP API does."""
-    one = TriggerRequest(new_id("run"), payload, keys=Keys(key, key), **request)
+    one = TriggerRequest(new_id("run"), payload, keys=given or Keys(key, key), **request)
     foreseen = foresee(job.settings) if foresight is None else foresight
     return (await project.execute(TriggerRuns(CONTEXT, job.job_id, [one], foresight=foreseen)))[0]
 
@@ -69,6 +71,74 @@ async def test_of_a_burst_the_last_one_runs_once_the_window_after_it(project: Pr
     history = ["run.triggered.v1", "run.debounced.v1", "run.debounced.v1", "run.enqueued.v1"]
     assert project.history(first.run)[:4] == history
     assert project.rows("select count(*) from trigger_windows") == [(0,)]
+
+
+@at_a_standing_clock
+async def test_a_trigger_may_bring_a_debounce_window_of_its_own(project: Project) -> None:
+    job = await project.create_job(batch_window_secs=60)
+    leading, trailing = (Keys("k", "k", Debouncing(10, mode)) for mode in ("leading", "trailing"))
+    first, second, third, fourth = [
+        await trigger(project, job, payload, given=given)
+        for payload, given in ((1, leading), (2, leading), (3, trailing), (4, leading))
+    ]
+    assert len({one.run.run_id for one in (first, second, third, fourth)}) == 1
+    assert [one.is_postponed for one in (first, second, third, fourth)] == [False, True, False, True]
+    assert project.history(first.run) == [
+        "run.triggered.v1",
+        "run.postponed.v1",
+        "run.debounced.v1",
+        "run.postponed.v1",
+    ]
+    batched = await trigger(project, job, 5, key="k")
+    assert batched.fate == "buffered"
+    move_clock(project.dsn, 10)
+    assert await taken(project) == [3]
+
+
+@at_a_standing_clock
+async def test_a_delay_of_the_first_trigger_and_a_parent_go_with_a_window_of_its_own(project: Project) -> None:
+    job = await project.create_job()
+    parent = await project.trigger(job)
+    given = Keys("k", debouncing=Debouncing(10))
+    first = await trigger(project, job, 1, given=given, delay_secs=60, parent_run_id=parent.run_id)
+    second = await trigger(project, job, 2, given=given, delay_secs=600)
+    assert (second.run.run_id, second.run.due_at, second.run.parent_run_id) == (
+        first.run.run_id,
+        first.run.created_at + timedelta(seconds=60),
+        parent.run_id,
+    )
+    upstream = await project.create_job("upstream")
+    depends = DependOnJob(CONTEXT, job.job_id, new_id("ver"), new_id("dep"), upstream.job_id, "completed")
+    await project.execute(depends)
+    with pytest.raises(Invalid, match="the job has dependencies"):
+        await trigger(project, job, 3, given=given)
+
+
+@at_a_standing_clock
+async def test_racing_triggers_of_two_servers_that_bring_a_window_make_one_run(project: Project) -> None:
+    job = await project.create_job(rate_limit_max=40, rate_limit_window_secs=10)
+    given = Keys("k", debouncing=Debouncing(10, "leading"))
+    async with open_project(project.dsn) as twin:
+        made = await asyncio.gather(
+            *(trigger((project, twin)[n % 2], job, n, given=given) for n in range(41)), return_exceptions=True
+        )
+    refused = [one for one in made if isinstance(one, RateLimited)]
+    (run_id,) = {one.run.run_id for one in made if isinstance(one, Triggering)}
+    assert len(refused) == 1
+    assert project.rows("select count(*) from events where stream_id = %s", run_id) == [(40,)]
+    move_clock(project.dsn, 10)
+    assert len(await taken(project)) == 1
+
+
+@at_a_standing_clock
+async def test_a_payload_that_only_put_a_run_off_is_not_found(project: Project) -> None:
+    job = await project.create_job(dedup_window_secs=100)
+    given = Keys("k", debouncing=Debouncing(10, "leading"))
+    made = [await trigger(project, job, payload, given=given) for payload in (1, 2, 1, 2)]
+    assert [one.fate for one in made] == ["debounced", "debounced", "deduplicated", "debounced"]
+    move_clock(project.dsn, 10)
+    assert await taken(project) == [1]
+    assert (await trigger(project, job, 2)).fate == "triggered"
 
 
 @at_a_standing_clock

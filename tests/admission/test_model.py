@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.admission.conftest import move_clock, stop_clock
 
 from runcord.errors import RateLimited
-from runcord.handling.admission import Foresight, Keys, foresee
+from runcord.handling.admission import Debouncing, Foresight, Keys, foresee
 from runcord.handling.trigger import TriggerRequest, TriggerRuns
 from runcord.ids import new_id
 from runcord.job.state import Job
@@ -37,10 +37,16 @@ limits = st.just(Settings()) | st.builds(
 comparisons = st.just(Settings()) | st.builds(lambda secs: {"dedup_window_secs": secs}, spans)
 
 
+own_windows = st.none() | st.builds(
+    Debouncing, spans, st.sampled_from(["leading", "trailing"]), st.none() | st.integers(1, 6)
+)
+
+
 @dataclass(frozen=True)
 class Trigger:
     key: str
     payload: int
+    debouncing: Debouncing | None
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Pass:
 Story = list[Trigger | Pass]
 
 stories = st.lists(
-    st.builds(Trigger, st.sampled_from("ab"), st.integers(0, 2))
+    st.builds(Trigger, st.sampled_from("ab"), st.integers(0, 2), own_windows)
     | st.builds(Pass, st.sampled_from([1, 1, 2, 3]), st.booleans()),
     min_size=10,
     max_size=40,
@@ -62,11 +68,15 @@ stories = st.lists(
 
 @dataclass
 class Expected:
-    """A run as it should be: when it is due, its payload, and the items that it gathers if it is a batch."""
+    """A run as it should be: when it is due, its payload, and the items that it gathers if it is a batch; what a burst
+    of triggers made has one payload at a time.
+    """
 
-    due: int
+    due: float
     payload: Any
     batch: list[int] | None = None
+    born: int = 0
+    of_burst: bool = False
 
 
 @dataclass
@@ -77,14 +87,15 @@ class Model:
     now: int = 0
     let_in: list[int] = field(default_factory=list[int])
     seen: dict[int, tuple[Expected, int]] = field(default_factory=dict[int, tuple[Expected, int]])
-    open: dict[str, Expected] = field(default_factory=dict[str, Expected])
+    open: dict[tuple[str, str], Expected] = field(default_factory=dict[tuple[str, str], Expected])
     runs: list[Expected] = field(default_factory=list[Expected])
 
-    def trigger(self, key: str, payload: int) -> Expected | int:
+    def trigger(self, one: Trigger) -> Expected | int:
         """Return the run that answers, or in how many seconds to come again."""
+        payload = one.payload
         if payload in self.seen:
             run, until = self.seen[payload]
-            replaced = "debounce_window_secs" in self.settings and run.payload != payload
+            replaced = run.of_burst and run.payload != payload
             if self.now < until and not replaced:
                 return run
         if most := self.settings.get("rate_limit_max"):
@@ -93,30 +104,49 @@ class Model:
             if len(recent) >= most:
                 return recent[0] + secs - self.now
             self.let_in.append(self.now)
-        run = self.gathered(key, payload)
-        if secs := self.settings.get("dedup_window_secs"):
+        run, is_its_payload = self.gathered(one)
+        if is_its_payload and (secs := self.settings.get("dedup_window_secs")):
             self.seen[payload] = (run, self.now + secs)
         return run
 
-    def gathered(self, key: str, payload: int) -> Expected:
-        run = self.open.get(key)
-        if run is not None and run.due <= self.now:
-            run = None
-        if secs := self.settings.get("debounce_window_secs"):
-            if run is None:
-                run = self.open[key] = self.new(Expected(0, None))
-            run.due, run.payload = self.now + secs, payload
-            return run
+    def gathered(self, one: Trigger) -> tuple[Expected, bool]:
+        """Return the run that a trigger becomes a part of, and whether its payload does."""
+        debouncing = one.debouncing
+        if debouncing is None and (secs := self.settings.get("debounce_window_secs")):
+            debouncing = Debouncing(secs)
+        if debouncing is not None:
+            return self.debounced(one, debouncing)
         if secs := self.settings.get("batch_window_secs"):
-            if run is None:
-                run = self.open[key] = self.new(Expected(self.now + secs, None, []))
-            assert run.batch is not None
-            run.batch.append(payload)
-            run.payload = {"items": run.batch}
-            if len(run.batch) == self.settings["batch_max_size"]:
-                run.due = self.now
-            return run
-        return self.new(Expected(self.now, payload))
+            return self.batched(one, secs), True
+        return self.new(Expected(self.now, one.payload)), True
+
+    def debounced(self, one: Trigger, debouncing: Debouncing) -> tuple[Expected, bool]:
+        due, run = self.now + debouncing.secs, self.waiting("debounce", one.key)
+        if run is not None and debouncing.most_secs is not None and due > run.born + debouncing.most_secs:
+            run = None
+        if run is None:
+            run = self.new(Expected(due, one.payload, born=self.now, of_burst=True))
+            self.open["debounce", one.key] = run
+            return run, True
+        run.due = max(run.due, due)
+        if debouncing.mode == "trailing":
+            run.payload = one.payload
+        return run, debouncing.mode == "trailing"
+
+    def batched(self, one: Trigger, secs: int) -> Expected:
+        run = self.waiting("batch", one.key)
+        if run is None:
+            run = self.open["batch", one.key] = self.new(Expected(self.now + secs, None, []))
+        assert run.batch is not None
+        run.batch.append(one.payload)
+        run.payload = {"items": run.batch}
+        if len(run.batch) == self.settings["batch_max_size"]:
+            run.due = self.now
+        return run
+
+    def waiting(self, kind: str, key: str) -> Expected | None:
+        run = self.open.get((kind, key))
+        return None if run is None or run.due <= self.now else run
 
     def new(self, run: Expected) -> Expected:
         self.runs.append(run)
@@ -124,7 +154,7 @@ class Model:
 
 
 async def trigger(project: Project, job: Job, one: Trigger, foresight: Foresight) -> str:
-    request = TriggerRequest(new_id("run"), one.payload, keys=Keys(one.key, one.key))
+    request = TriggerRequest(new_id("run"), one.payload, keys=Keys(one.key, one.key, one.debouncing))
     return (await project.execute(TriggerRuns(CONTEXT, job.job_id, [request], foresight=foresight)))[0].run.run_id
 
 
@@ -149,7 +179,7 @@ async def play(project: Project, twin: Project, job_settings: Settings, story: S
             if step.fires:
                 await wake(next(sides))
             continue
-        expected = model.trigger(step.key, step.payload)
+        expected = model.trigger(step)
         try:
             run_id = await trigger(next(sides), job, step, next(foresights))
         except RateLimited as refusal:

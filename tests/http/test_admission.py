@@ -36,6 +36,24 @@ def test_a_debounced_trigger_says_when_the_run_fires(api: Api) -> None:
     assert trigger(api, debounce_key="other").json()["id"] != run["id"]
 
 
+def test_a_trigger_may_bring_a_debounce_window_of_its_own(api: Api) -> None:
+    api.new_job()
+    own = {"debounce_key": "k", "debounce_window_secs": 60, "debounce_mode": "leading", "debounce_max_secs": 90}
+    first, second = (trigger(api, payload={"n": n}, **own) for n in (1, 2))
+    assert (first.status_code, second.status_code) == (202, 202)
+    run = second.json()
+    assert (run["debounced"], run["id"], run["window"]["size"]) == (True, first.json()["id"], 2)
+    assert (run["payload"], run["payload_hash"]) == ({"n": 1}, hashlib.sha256(b'{"n":1}').hexdigest())
+    assert run["fire_at"] > first.json()["fire_at"]
+    assert trigger(api, **{**own, "debounce_window_secs": 95}).json()["id"] != run["id"]
+    history = api.get(f"/v1/runs/{run['id']}/history").json()
+    assert [event["type"] for event in history] == ["run.triggered.v1", "run.postponed.v1"]
+    rehearsed = trigger(api, **own, dry_run=True).json()
+    assert "validation_warnings" not in rehearsed
+    refused = trigger(api, debounce_mode="leading")
+    assert (refused.status_code, "need debounce_window_secs" in refused.text) == (400, True)
+
+
 def test_a_debounced_run_can_be_read_at_each_version(api: Api) -> None:
     api.new_job(debounce_window_secs=60)
     run = [trigger(api, payload=n).json() for n in range(3)][-1]

@@ -28,6 +28,7 @@ TABLE = """
                  | del que deq exe wai pau | dea rep | com fai tim cra sys can exp
 Trigger          | no  no  no  no  no  no  | no  no  | no  no  no  no  no  no  no
 Debounce         | no  no  no  no  no  no  | no  no  | no  no  no  no  no  no  no
+Postpone         | no  no  no  no  no  no  | no  no  | no  no  no  no  no  no  no
 AddToBatch       | no  no  no  no  no  no  | no  no  | no  no  no  no  no  no  no
 Enqueue          | yes -   -   -   -   -   | -   -   | -   -   -   -   -   -   -
 Dequeue          | no  yes no  no  no  no  | no  no  | no  no  no  no  no  no  no
@@ -80,6 +81,7 @@ ReceiveEvent     | no  no  no  no  no  no  | no  no  | no  no  no  no  no  no  n
 COMMANDS: dict[str, tuple[Callable[[Claim], c.Command], tuple[type, ...]]] = {
     "Trigger": (lambda _: c.Trigger(triggered()), ()),
     "Debounce": (lambda _: c.Debounce(e.Debounced(moment(60), 1, RetryPolicy(), Admission("debounce"))), ()),
+    "Postpone": (lambda _: c.Postpone(e.Postponed(moment(60), Admission("debounce"))), ()),
     "AddToBatch": (lambda _: c.AddToBatch(e.Batched(Admission("batch"))), ()),
     "Enqueue": (lambda _: c.Enqueue(), (e.Enqueued,)),
     "Dequeue": (lambda _: c.Dequeue("worker-2", 60), (e.Dequeued,)),

@@ -20,6 +20,8 @@ EXAMPLES: list[e.Event] = [
     triggered(),
     e.Debounced(moment(60), 2, RetryPolicy(), Admission("debounce")),
     e.Debounced(moment(1e7), 2, RetryPolicy(), Admission("debounce", "k", payload_hash="h"), payload=1),
+    e.Postponed(moment(60), Admission("debounce")),
+    e.Postponed(moment(1e7), Admission("debounce", "k"), idempotency_key="i"),
     e.Batched(Admission("batch"), payload=1),
     e.Batched(Admission("batch", payload_bytes=9), full=True, tags={"a": "b"}, metadata={"a": "b"}, priority=3),
     e.Enqueued(),

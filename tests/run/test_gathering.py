@@ -55,6 +55,29 @@ def test_a_debounced_trigger_takes_the_place_of_the_one_before():
     assert run.window is not None and run.window.size == 2
 
 
+def test_a_trigger_that_only_puts_the_run_off_leaves_it_what_it_is():
+    postponed = e.Postponed(moment(90), DEBOUNCE, idempotency_key="j")
+    before = debouncing(payload=1, tags={"a": "b"}, ttl_secs=5, idempotency_key="i", priority=3)
+    after = before.when(c.Postpone(postponed), at=30).then(postponed)
+    run, was = after.run, before.run
+    assert (run.status, run.due_at, run.scheduled_at) == (Status.DELAYED, moment(90), moment(90))
+    assert run.expires_at == moment(95)
+    assert run.window == replace(was.window, size=2) if was.window else False
+    kept = ("tags", "idempotency_key", "priority", "policy", "payload_version", "job_version")
+    assert [getattr(run, name) for name in kept] == [getattr(was, name) for name in kept]
+    assert payload_after(None, (recorded.event for recorded in after.history)) == 1
+    after.when(c.Postpone(replace(postponed, due_at=moment(150))), at=90).then_refused(
+        IllegalTransition, contains="no open debounce window"
+    )
+
+
+def test_the_key_of_a_trigger_that_was_gathered_is_freed_by_its_name():
+    after = debouncing(idempotency_key="i").when(c.Postpone(e.Postponed(moment(90), DEBOUNCE)), at=1).then_follows()
+    freed = after.when(c.ResetIdempotency("j"), at=2).then(e.IdempotencyReset("j"))
+    assert freed.run.idempotency_key == "i"
+    assert freed.when(c.ResetIdempotency(), at=3).then(e.IdempotencyReset("i")).run.idempotency_key is None
+
+
 def test_a_window_is_over_when_its_run_is_due_whether_or_not_somebody_has_noticed():
     before = debouncing()
     before.when(c.Debounce(debounced_at(119)), at=59.999).then_follows()

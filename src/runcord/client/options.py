@@ -28,9 +28,12 @@ class TriggerOptions(TypedDict, total=False):
 
 
 class WindowKeys(TypedDict, total=False):
-    """Name the keys that tell apart what the job's debounce or batch window gathers."""
+    """Name the keys that tell apart what the job's debounce or batch window gathers, and a window of the trigger's."""
 
     debounce_key: str
+    debounce_window_secs: float
+    debounce_mode: Literal["leading", "trailing"]
+    debounce_max_secs: float
     batch_key: str
 
 

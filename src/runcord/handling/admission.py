@@ -1,15 +1,15 @@
 """Admission: what the settings of a job make of a trigger, before or instead of a run of its own.
 
 In this order: the same payload within `dedup_window_secs` finds the run that it made; a rate limit may refuse;
-a debounce or a batch window may gather the trigger into a run that is waiting for more. All is decided under the
-ledger's lock, so that it is exact however many servers and callers there are. Jobs without such settings pay for
-none of it.
+a debounce or a batch window may gather the trigger into a run that is waiting for more. A trigger may bring a debounce
+window of its own, which counts instead of the job's. All is decided under the ledger's lock, so that it is exact
+however many servers and callers there are. Jobs without such settings pay for none of it.
 """
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import fields, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -25,10 +25,11 @@ from runcord.ledger.transaction import Plan, Transaction
 from runcord.run import commands as c
 from runcord.run import events as e
 from runcord.run.build import build
+from runcord.run.deadline import later
 from runcord.run.decide import is_full, is_open
 from runcord.run.payload import batch_of
 from runcord.run.state import Run
-from runcord.run.trigger_events import Admission, WindowKind
+from runcord.run.trigger_events import Admission, DebounceMode, WindowKind
 
 Fate = Literal["triggered", "deduplicated", "debounced", "buffered", "batched"]
 """What became of a trigger: a run of its own, an earlier one, or part of one that waits, or that is full by now."""
@@ -45,15 +46,33 @@ class Foresight(NamedTuple):
     payloads: bool = False
 
 
+class Debouncing(NamedTuple):
+    """How a burst of triggers becomes one run: due `secs` after the last of them, which says what the run is, or the
+    first. A trigger that would put the run off to more than `most_secs` after the first begins another burst.
+    """
+
+    secs: float
+    mode: DebounceMode = "trailing"
+    most_secs: float | None = None
+
+
 class Keys(NamedTuple):
-    """The keys that a trigger gives to windows; one without a key has the empty one."""
+    """The keys that a trigger gives to windows; one without a key has the empty one.
+
+    With `debouncing` the trigger has a debounce window of its own, whatever its job's settings say of windows.
+    """
 
     debounce: str = ""
     batch: str = ""
+    debouncing: Debouncing | None = None
 
     def of(self, kind: WindowKind) -> str:
         """Return the key for a kind of window."""
         return self.debounce if kind == "debounce" else self.batch
+
+    def kind(self, of_job: WindowKind | None) -> WindowKind | None:
+        """Return the kind of window that gathers the trigger, if its job has one `of_job`."""
+        return of_job if self.debouncing is None else "debounce"
 
 
 def foresee(settings: JobSettings) -> Foresight:
@@ -75,8 +94,8 @@ def read_ahead(plan: Plan, job_id: str, foresight: Foresight, keys: Keys | None,
     """Have read what `admit` will look for."""
     if foresight.payloads:
         _payloads(job_id).read_ahead(plan, payload_hash(payload))
-    if foresight.window is not None and keys is not None:
-        _windows(job_id, foresight.window).read_ahead(plan, keys.of(foresight.window))
+    if keys is not None and (kind := keys.kind(foresight.window)) is not None:
+        _windows(job_id, kind).read_ahead(plan, keys.of(kind))
 
 
 def admit(
@@ -88,7 +107,7 @@ def admit(
 
     Raises:
         RateLimited: the job takes no more just now.
-        Invalid: the request cannot be part of a window.
+        Invalid: the request cannot be part of a window, or brings one that its job's dependencies do not go with.
     """
     settings = job.settings
     admission = Admission()
@@ -102,15 +121,21 @@ def admit(
     if rate.limit_of(job) is not None:
         rate.take(tx, job, turn)
         admission = replace(admission, rate_window_secs=settings.rate_limit_window_secs)
-    kind = window_of(settings)
+    kind = None if keys is None else keys.kind(window_of(settings))
     if kind is None or keys is None:
         run, fate = begin(replace(facts, admission=_or_none(admission))), "triggered"
     else:
-        refuse_own_course(facts, kind)
+        if keys.debouncing is None:
+            refuse_own_course(facts, kind)
+        else:
+            refuse_own_window(job)
         admission = replace(admission, window=kind, key=keys.of(kind))
-        gather = _debounce if kind == "debounce" else _batch
-        run, fate = gather(tx, job, facts, admission, begin)
-    if admission.payload_hash is not None:
+        if kind == "batch":
+            run, fate = _batch(tx, job, facts, admission, begin)
+        else:
+            debouncing = keys.debouncing or Debouncing(settings.debounce_window_secs or 0)
+            run, fate = _debounce(tx, job, facts, admission, debouncing, begin), "debounced"
+    if admission.payload_hash is not None and run.payload_version == run.version:  # else its payload was not taken
         _payloads(job.job_id).hold(tx, admission.payload_hash, run.run_id, admission.dedup_until)
     return run, fate
 
@@ -122,16 +147,33 @@ def payload_hash(payload: Any) -> str:
     ).hexdigest()
 
 
-def _debounce(tx: Transaction, job: Job, facts: e.Triggered, admission: Admission, begin: Begin) -> tuple[Run, Fate]:
+def _debounce(
+    tx: Transaction, job: Job, facts: e.Triggered, admission: Admission, debouncing: Debouncing, begin: Begin
+) -> Run:
     windows = _windows(job.job_id, "debounce")
-    due_at = tx.at + timedelta(seconds=job.settings.debounce_window_secs or 0)
+    due_at = tx.at + timedelta(seconds=debouncing.secs)
     pending = windows.find(tx, admission.key)
-    if pending is None or not is_open(pending, "debounce", admission.key, tx.at):
-        run = begin(replace(facts, triggered_by="debounce", due_at=due_at, admission=admission))
+    if pending is None or not _takes(pending, admission.key, due_at, tx.at, debouncing):
+        # The first trigger may be put off by itself; those after it count from when they come.
+        run = begin(replace(facts, triggered_by="debounce", due_at=facts.due_at or due_at, admission=admission))
         windows.hold(tx, admission.key, run.run_id)
-        return run, "debounced"
-    members = {**_members(facts, _DEBOUNCED), "due_at": due_at, "admission": admission}
-    return apply(tx, pending.run_id, c.Debounce(build(e.Debounced, members))), "debounced"
+        return run
+    due_at = max(due_at, pending.due_at)
+    if debouncing.mode == "trailing":
+        members = {**_members(facts, _DEBOUNCED), "due_at": due_at, "admission": admission}
+        return apply(tx, pending.run_id, c.Debounce(build(e.Debounced, members)))
+    # Its payload becomes no run's, so nothing is to find one by it.
+    admission = replace(admission, payload_hash=None, dedup_until=None)
+    members = {**_members(facts, _POSTPONED), "due_at": due_at, "admission": admission}
+    return apply(tx, pending.run_id, c.Postpone(build(e.Postponed, members)))
+
+
+def _takes(pending: Run, key: str, due_at: datetime, at: datetime, debouncing: Debouncing) -> bool:
+    """Return whether a run that may be of the burst takes one more trigger that puts it off until `due_at`."""
+    if not is_open(pending, "debounce", key, at):
+        return False
+    most_secs = debouncing.most_secs
+    return most_secs is None or due_at <= later(pending.created_at, most_secs)
 
 
 def _batch(tx: Transaction, job: Job, facts: e.Triggered, admission: Admission, begin: Begin) -> tuple[Run, Fate]:
@@ -153,8 +195,8 @@ def _batch(tx: Transaction, job: Job, facts: e.Triggered, admission: Admission, 
     return run, "buffered"
 
 
-_TRIGGERED, _DEBOUNCED, _BATCHED = (
-    frozenset(member.name for member in fields(event)) for event in (e.Triggered, e.Debounced, e.Batched)
+_TRIGGERED, _DEBOUNCED, _POSTPONED, _BATCHED = (
+    frozenset(member.name for member in fields(event)) for event in (e.Triggered, e.Debounced, e.Postponed, e.Batched)
 )
 
 
@@ -171,6 +213,12 @@ def refuse_own_course(facts: e.Triggered, kind: WindowKind) -> None:
         )
     if facts.parent_run_id is not None:
         raise Invalid(f"the job has a {kind} window, so its runs belong to several triggers: leave parent_run_id out")
+
+
+def refuse_own_window(job: Job) -> None:
+    """Refuse a window that a trigger brings, where dependencies of the job say when its runs may begin."""
+    if job.dependencies:
+        raise Invalid("the job has dependencies, which say when its runs may begin: leave debounce out")
 
 
 def _or_none(admission: Admission) -> Admission | None:

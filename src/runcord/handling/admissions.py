@@ -80,7 +80,7 @@ class _Admitted:
             )
 
 
-_ADMITTING = frozenset({e.Triggered, e.Debounced, e.Batched})
+_ADMITTING = frozenset({e.Triggered, e.Debounced, e.Postponed, e.Batched})
 
 
 def _windows(runs: Sequence[Run]) -> dict[str, Texts]:

@@ -29,6 +29,8 @@ FREEING = FINISHED - {Status.COMPLETED, Status.CANCELED}
 
 _Key = tuple[str, str]
 
+_Keyed = e.Triggered | e.Debounced | e.Postponed | e.Batched
+
 
 @dataclass(frozen=True)
 class KeyHolder:
@@ -97,7 +99,7 @@ def _was_reset(tx: Transaction, run_id: str, key: str) -> bool:
         event = recorded.event
         if isinstance(event, e.IdempotencyReset) and event.idempotency_key == key:
             return True
-        if isinstance(event, e.Triggered | e.Debounced | e.Batched) and event.idempotency_key == key:
+        if isinstance(event, _Keyed) and event.idempotency_key == key:
             return False
     return False
 
@@ -135,7 +137,7 @@ class IdempotencyKeys:
         for change in changes:
             for recorded in change.recorded:
                 event = recorded.event
-                if isinstance(event, e.Triggered | e.Debounced | e.Batched) and event.idempotency_key is not None:
+                if isinstance(event, _Keyed) and event.idempotency_key is not None:
                     assert event.idempotency_fingerprint is not None and event.idempotency_expires_at is not None
                     key = (change.after.job_id, event.idempotency_key)
                     freed.pop(key, None)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from runcord.handling.admission import refuse_own_course
+from runcord.handling.admission import Keys, refuse_own_course, refuse_own_window
 from runcord.handling.schema import problems_of
 from runcord.handling.trigger import TriggerRequest, require_enabled, triggered
 from runcord.job.controls import window_of
@@ -31,9 +31,13 @@ def rehearse(job: Job, request: TriggerRequest, at: datetime, actor: str) -> Reh
     require_enabled(job)
     facts = triggered(job, request, at, "manual", actor)
     settings = job.settings
-    kind = window_of(settings)
+    keys = request.keys or Keys()
+    kind = keys.kind(window_of(settings))
     due_at = facts.due_at
-    if kind is not None:
+    if keys.debouncing is not None:
+        refuse_own_window(job)
+        due_at = due_at or later(at, keys.debouncing.secs)
+    elif kind is not None:
         refuse_own_course(facts, kind)
         due_at = later(at, settings.debounce_window_secs or settings.batch_window_secs or 0)
     schema = settings.payload_schema
@@ -44,6 +48,6 @@ def rehearse(job: Job, request: TriggerRequest, at: datetime, actor: str) -> Reh
         warnings=[
             f"{other}_key has no effect: the job has no {other}_window_secs"
             for other in ("debounce", "batch")
-            if other != kind and request.keys is not None and request.keys.of(other)
+            if other != kind and keys.of(other)
         ],
     )

@@ -53,7 +53,7 @@ class TriggerTask:
         if self.job_id is not None:
             plan.need(self.job_id)
             idempotency.prepare(plan, self.job_id, [request.idempotency_key] if request.idempotency_key else [])
-            if self.foresight != Foresight():
+            if self.foresight != Foresight() or request.debouncing is not None:
                 read_ahead(plan, self.job_id, self.foresight, request.keys, request.payload)
 
     def handle(self, tx: Transaction) -> Triggering:
@@ -143,7 +143,7 @@ class FreeTaskKey:
             idempotency.look_up(tx, job.job_id, [self.key])
             holder = idempotency.held_by(tx, job.job_id, self.key)
             if holder is not None:
-                return apply(tx, holder.run_id, c.ResetIdempotency())
+                return apply(tx, holder.run_id, c.ResetIdempotency(self.key))
         raise NotFound(f"no run of the task {self.slug!r} holds this idempotency key")
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from runcord.batch.events import BatchTriggered
 from runcord.errors import Invalid, JobDisabled, JobNotFound, RunNotFound
 from runcord.handling import dependencies, idempotency
-from runcord.handling.admission import Fate, Foresight, Keys, admit, is_plain, read_ahead
+from runcord.handling.admission import Debouncing, Fate, Foresight, Keys, admit, is_plain, read_ahead
 from runcord.handling.consequence import create_run
 from runcord.handling.rate import Turn
 from runcord.handling.schema import check_payload
@@ -48,7 +48,12 @@ class TriggerRequest(NamedTuple):
     repeatable: bool = False
     """Whether `run_id` stands for the request: if there is such a run, the request was heard before."""
     keys: Keys | None = None
-    """Of the job's debounce or batch window; None has the trigger not gathered by one."""
+    """Of the job's debounce or batch window, or its own; None has the trigger not gathered by one."""
+
+    @property
+    def debouncing(self) -> Debouncing | None:
+        """The debounce window that the trigger brings."""
+        return None if self.keys is None else self.keys.debouncing
 
 
 class Triggering(NamedTuple):
@@ -58,6 +63,11 @@ class Triggering(NamedTuple):
     idempotency_hit: bool
     payload: Any = None
     fate: Fate = "triggered"
+
+    @property
+    def is_postponed(self) -> bool:
+        """Whether the trigger has only put the run off, which keeps the payload of an earlier one."""
+        return self.fate == "debounced" and self.run.payload_version < self.run.version
 
 
 class TriggerRuns(NamedTuple):
@@ -83,8 +93,8 @@ class TriggerRuns(NamedTuple):
         prepare_requests(plan, self.requests)
         keys = [r.idempotency_key for r in self.requests if r.idempotency_key is not None]
         idempotency.prepare(plan, self.job_id, keys)
-        if self.foresight != _NOTHING:
-            for request in self.requests:
+        for request in self.requests:
+            if self.foresight != _NOTHING or request.debouncing is not None:
                 read_ahead(plan, self.job_id, self.foresight, request.keys, request.payload)
 
     def handle(self, tx: Transaction) -> list[Triggering]:
@@ -134,7 +144,8 @@ def trigger_runs(
             raise RunNotFound(f"{where}the parent run {request.parent_run_id!r} is not in this project")
     if job.dependencies:
         dependencies.expect(tx, job, [dependencies.match_of(r.idempotency_key, r.payload) for r in new])
-    turn = None if triggered_by != "manual" or is_plain(job.settings) else Turn(len(new))
+    is_plainly_triggered = is_plain(job.settings) and all(request.debouncing is None for request in new)
+    turn = None if triggered_by != "manual" or is_plainly_triggered else Turn(len(new))
     return [_trigger(tx, job, request, turn, triggered_by, batch_id) for request in requests]
 
 

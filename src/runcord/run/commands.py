@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from runcord.run.events import Batched, Debounced, Endpoint, Failure, Json, Triggered
+from runcord.run.events import Batched, Debounced, Endpoint, Failure, Json, Postponed, Triggered
 from runcord.run.limits import MAX_TAGS
 from runcord.run.metadata import MetadataOperation
 from runcord.run.trace import ExecutionTrace
@@ -37,6 +37,13 @@ class Debounce:
     """Take the place of the trigger before, and put the run off again."""
 
     facts: Debounced
+
+
+@dataclass(frozen=True)
+class Postpone:
+    """Put the run off again, and leave it what it is."""
+
+    facts: Postponed
 
 
 @dataclass(frozen=True)
@@ -373,7 +380,9 @@ class OpenStream:
 
 @dataclass(frozen=True)
 class ResetIdempotency:
-    """Free the run's idempotency key."""
+    """Free an idempotency key that finds the run: its own, unless `key` is that of a trigger which it has gathered."""
+
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -434,7 +443,7 @@ OperatorCommand = (
 TimerCommand = Enqueue | Expire | Crash | TimeOut | EndWait | MeetDependencies | ChildEnded | FailSystem
 """What the passing of time, or another run, makes of the run."""
 
-GatherCommand = Debounce | AddToBatch
+GatherCommand = Debounce | Postpone | AddToBatch
 """What a trigger does to a run that gathers triggers of its key."""
 
 Command = Trigger | GatherCommand | Dequeue | WorkerCommand | OperatorCommand | TimerCommand

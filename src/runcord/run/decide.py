@@ -48,7 +48,7 @@ def decide(command: c.Command, run: Run | None, at: datetime) -> Events:
     match command:
         case c.Dequeue():
             return _dequeue(command, run, at)
-        case c.Debounce() | c.AddToBatch():
+        case c.Debounce() | c.Postpone() | c.AddToBatch():
             return _gather(command, run, at)
         case (
             c.Cancel()
@@ -115,11 +115,11 @@ def is_full(size: int, payload_bytes: int, max_size: int | None) -> bool:
 
 
 def _gather(command: c.GatherCommand, run: Run, at: datetime) -> Events:
-    kind: WindowKind = "debounce" if isinstance(command, c.Debounce) else "batch"
+    kind: WindowKind = "batch" if isinstance(command, c.AddToBatch) else "debounce"
     facts, window = command.facts, run.window
     if window is None or not is_open(run, kind, facts.admission.key, at):
         raise _refused(run, "gather triggers", f"it is in no open {kind} window of that key")
-    if isinstance(command, c.Debounce):
+    if not isinstance(command, c.AddToBatch):
         return (command.facts,)
     batched = command.facts
     _limit({**(run.tags or {}), **(batched.tags or {})}, MAX_TAGS, "tags")
@@ -421,7 +421,8 @@ def _operate(command: c.OperatorCommand, run: Run, at: datetime) -> Events:
                 raise Invalid(f"a run has at most {MAX_STREAMS} announced streams")
             return (e.StreamOpened(command.stream_id),)
         case c.ResetIdempotency():
-            return () if run.idempotency_key is None else (e.IdempotencyReset(run.idempotency_key),)
+            key = command.key or run.idempotency_key
+            return () if key is None else (e.IdempotencyReset(key),)
         case c.SetDebug():
             return () if run.debug_mode == command.debug_mode else (e.DebugSet(command.debug_mode),)
         case c.ReceiveEvent():

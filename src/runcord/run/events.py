@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 from runcord.run.metadata import MetadataOperation
 from runcord.run.retry import RetryPolicy, Seconds
 from runcord.run.trace import ExecutionTrace
-from runcord.run.trigger_events import Batched, Debounced, Json, Triggered
+from runcord.run.trigger_events import Batched, Debounced, Json, Postponed, Triggered
 
 FailureCause = Literal["error", "timeout", "crash"]
 WaitKind = Literal["worker", "event", "child", "dependency"]
@@ -433,6 +433,7 @@ class Debugged:
 Event = (
     Triggered
     | Debounced
+    | Postponed
     | Batched
     | Enqueued
     | Dequeued

@@ -20,6 +20,7 @@ from runcord.run.status import Status
 STATUS_EVENTS = (
     e.Triggered,
     e.Debounced,
+    e.Postponed,
     e.Batched,
     e.Enqueued,
     e.Dequeued,
@@ -184,6 +185,8 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
             return {"status": Status.QUEUED, "window": None}
         case e.Debounced():
             return _debounced(run, event, recorded)
+        case e.Postponed():
+            return _put_off(run, event, at, run.ttl_secs)
         case e.Batched():
             return _batched(run, event, recorded)
         case e.JobVersionResolved():
@@ -265,7 +268,7 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
         case e.StreamOpened():
             return {"streams": (*run.streams, event.stream_id)}
         case e.IdempotencyReset():
-            return {"idempotency_key": None}
+            return {"idempotency_key": None} if event.idempotency_key == run.idempotency_key else {}
         case e.DebugSet():
             return {"debug_mode": event.debug_mode}
         case e.Debugged():
@@ -275,17 +278,23 @@ def _changes(run: Run, event: e.Event, recorded: Recorded[e.Event]) -> dict[str,
 
 
 def _debounced(run: Run, event: e.Debounced, recorded: Recorded[e.Event]) -> dict[str, Any]:
-    due_at = max(event.due_at, recorded.at)
-    window = run.window or Window("debounce", event.admission.key, size=0)
     return {name: getattr(event, name) for name in _TAKEN_OVER} | {
-        "status": Status.DELAYED if due_at > recorded.at else Status.QUEUED,
-        "due_at": due_at,
-        "scheduled_at": event.due_at,
-        "expires_at": _later(due_at, event.ttl_secs),
         "payload_version": recorded.version,
         "payload_text_kept": event.payload_text is not None,
         "debounced_hash": event.admission.payload_hash,
-        "window": replace(window, size=window.size + 1) if due_at > recorded.at else None,
+        **_put_off(run, event, recorded.at, event.ttl_secs),
+    }
+
+
+def _put_off(run: Run, event: e.Debounced | e.Postponed, at: datetime, ttl_secs: float | None) -> dict[str, Any]:
+    due_at = max(event.due_at, at)
+    window = run.window or Window("debounce", event.admission.key, size=0)
+    return {
+        "status": Status.DELAYED if due_at > at else Status.QUEUED,
+        "due_at": due_at,
+        "scheduled_at": event.due_at,
+        "expires_at": _later(due_at, ttl_secs),
+        "window": replace(window, size=window.size + 1) if due_at > at else None,
     }
 
 

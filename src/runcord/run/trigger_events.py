@@ -13,6 +13,8 @@ Json = Any
 Match = Literal["any", "idempotency_key", "dependency_key"]
 """Which runs of the jobs that a job depends on count for one of its runs: those with the same key, or any."""
 WindowKind = Literal["debounce", "batch"]
+DebounceMode = Literal["leading", "trailing"]
+"""Which trigger of a burst says what the run is: the first, or the last."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,18 @@ class Debounced:
     payload_type: str | None = None
     payload_text: str | None = None
     hints: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True)
+class Postponed:
+    """A later trigger of the same debounce key put the run off again; all else is as the first one said."""
+
+    TYPE: ClassVar[str] = "run.postponed.v1"
+    due_at: datetime
+    admission: Admission
+    idempotency_key: str | None = None
+    idempotency_fingerprint: str | None = None
+    idempotency_expires_at: datetime | None = None
 
 
 @dataclass(frozen=True)

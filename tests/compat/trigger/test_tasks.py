@@ -278,15 +278,96 @@ def test_the_address_of_an_upload_allows_nothing_else(server: ServerProcess):
         assert (refused.status_code, "nowhere" in refused.json()["error"]) == (400, True)
 
 
-def test_a_job_with_a_debounce_window_gathers_triggers(sdk4: Sdk, client: Client):
+def delayed_until(sdk: Sdk, run_id: str) -> float:
+    run = sdk("runs.retrieve", run_id)
+    return (time_of(run["delayedUntil"]) - time_of(run["createdAt"])).total_seconds()
+
+
+def test_a_burst_of_triggers_is_one_run_as_the_first_one_says(sdk4: Sdk):
+    slug, key = task(), "user-1" + "x" * 500
+    debounce = {"key": key, "delay": "1h"}
+    handles = [sdk4("tasks.trigger", slug, n, {"debounce": debounce, "tags": [f"n{n}"]}) for n in range(3)]
+    assert len({handle["id"] for handle in handles}) == 1
+    run = sdk4("runs.retrieve", handles[0]["id"])
+    assert (run["status"], run["payload"], run["tags"]) == ("DELAYED", 0, ["n0"])
+    assert delayed_until(sdk4, run["id"]) > 3600
+    # Neither a shorter delay, nor another task, nor another key moves it.
+    before = run["delayedUntil"]
+    assert trigger(sdk4, slug, debounce={"key": key, "delay": "2s"}) == run["id"]
+    others = {trigger(sdk4, task(), debounce=debounce), trigger(sdk4, slug, debounce={"key": "2", "delay": "1h"})}
+    assert len({*others, run["id"]}) == 3
+    assert sdk4("runs.retrieve", run["id"])["delayedUntil"] == before
+
+
+def test_a_trailing_burst_runs_as_the_last_trigger_says(sdk4: Sdk, worker: Hand):
     slug = task()
-    refused = {"debounce": {"key": "k", "delay": "5s"}}
-    with pytest.raises(SdkError, match="debounce_window_secs"):
-        trigger(sdk4, slug, 1, **refused)
+    debounce = {"key": "k", "delay": "1s", "mode": "trailing"}
+    made = {
+        trigger(sdk4, slug, {"n": n}, debounce=debounce, metadata={"n": n}, maxAttempts=n + 1, tags=[f"n{n}"])
+        for n in range(3)
+    }
+    (run_id,) = made
+    run = sdk4("runs.retrieve", run_id)
+    assert (run["payload"], run["metadata"], run["tags"]) == ({"n": 2}, {"n": 2}, ["n2"])
+    shown = sdk4("runs.subscribeToRun", run_id, until=["QUEUED"], collect=10)
+    assert shown[-1]["status"] == "QUEUED"
+    assert worker.complete(run_id).run.payload == {"n": 2}
+    assert trigger(sdk4, slug, debounce=debounce) != run_id
+
+
+def test_a_burst_is_put_off_to_its_max_delay_and_no_further(sdk4: Sdk):
+    slug = task()
+    first, second = (
+        trigger(sdk4, slug, n, debounce={"key": "k", "delay": "1h", "maxDelay": most})
+        for n, most in enumerate(("2h", "3601s"))
+    )
+    assert first == second or delayed_until(sdk4, second) >= 3600
+    third = trigger(sdk4, slug, 3, debounce={"key": "k", "delay": "3h", "maxDelay": "3h1s"})
+    fourth = trigger(sdk4, slug, 4, delay="10h", debounce={"key": "k", "delay": "4h", "maxDelay": "5h"})
+    assert (third, fourth) == (second, second)
+    assert trigger(sdk4, slug, 5, debounce={"key": "k", "delay": "5h", "maxDelay": "5h1s"}) == fourth
+
+
+def test_an_idempotency_key_of_a_trigger_that_was_debounced_finds_its_run_until_it_is_reset(sdk4: Sdk):
+    slug = task()
+    debounce = {"key": "k", "delay": "1h"}
+    first, second = (trigger(sdk4, slug, idempotencyKey=key, debounce=debounce) for key in ("one", "two"))
+    again = sdk4("tasks.trigger", slug, None, {"idempotencyKey": "two"})
+    assert (first, again["id"], again["isCached"]) == (second, second, True)
+    sdk4("idempotencyKeys.reset", slug, "two", {"scope": "global"})
+    assert trigger(sdk4, slug, idempotencyKey="one") == first
+    assert trigger(sdk4, slug, idempotencyKey="two") != first
+
+
+@pytest.mark.parametrize(
+    "debounce",
+    [
+        {"key": "k", "delay": "2026-01-01T00:00:00Z"},
+        {"key": "k", "delay": "0s"},
+        {"key": "k", "delay": "5s", "maxDelay": "soon"},
+        {"key": "k", "delay": "5s", "maxDelay": "5s"},
+        {"key": "k" * 513, "delay": "5s"},
+    ],
+)
+def test_a_debounce_that_cannot_be_is_refused(sdk4: Sdk, debounce: dict[str, str]):
+    with pytest.raises(SdkError, match="debounce") as refused:
+        trigger(sdk4, task(), debounce=debounce)
+    assert refused.value.status in (400, 422)
+
+
+def test_a_debounce_window_of_the_job_gathers_triggers_that_bring_none(sdk4: Sdk, client: Client):
     slug = task()
     client.jobs.create(slug, debounce_window_secs=60)
-    first, second = (trigger(sdk4, slug, n, debounce={"key": "k", "delay": "5s"}) for n in (1, 2))
+    first, second = (trigger(sdk4, slug, n) for n in (1, 2))
     assert (first, sdk4("runs.retrieve", first)["payload"]) == (second, 2)
     assert trigger(sdk4, slug, 3, debounce={"key": "other", "delay": "5s"}) != first
     batch = sdk4("tasks.batchTrigger", slug, [{"payload": 1}, {"payload": 2}])
     assert len(set(sdk4("batch.retrieve", batch["batchId"])["runs"])) == 2
+
+
+def test_items_of_a_batch_are_debounced_too(sdk4: Sdk):
+    slug = task()
+    options = {"debounce": {"key": "k", "delay": "1h"}}
+    first = trigger(sdk4, slug, 0, **options)
+    batch = sdk4("tasks.batchTrigger", slug, [{"payload": n, "options": options} for n in (1, 2)])
+    assert set(sdk4("batch.retrieve", batch["batchId"])["runs"]) == {first}

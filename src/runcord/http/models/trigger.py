@@ -4,9 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from runcord.handling.admission import Debouncing
 from runcord.handling.idempotency import DEFAULT_LIFE_SECS
-from runcord.http.models.rules import at_most_one, ruled
+from runcord.http.models.rules import at_most_one, only_with, ruled
 from runcord.http.models.value import (
+    MAX_SECS,
     ConcurrencyKey,
     IdempotencyKey,
     Json,
@@ -76,12 +78,49 @@ class TriggerBody(TriggerItem):
     """One run to be made, or just to be checked.
 
     The keys tell the triggers apart that the job's debounce or batch window gathers; a job without such a window has
-    no use for them.
+    no use for them, unless the trigger brings its own: `debounce_window_secs`.
     """
+
+    model_config = ruled(
+        at_most_one("scheduled_at", "delay_secs", "delay"),
+        only_with("debounce_mode", "debounce_window_secs"),
+        only_with("debounce_max_secs", "debounce_window_secs"),
+    )
 
     dry_run: bool = False
     debounce_key: WindowKey = ""
+    debounce_window_secs: Annotated[
+        float | None,
+        Field(ge=1, le=MAX_SECS, description="A debounce window of this trigger's own, instead of the job's."),
+    ] = None
+    debounce_mode: Annotated[
+        Literal["leading", "trailing"] | None,
+        Field(description="Which trigger of a burst says what the run is: the first, or the last (`trailing`)."),
+    ] = None
+    debounce_max_secs: Annotated[
+        float | None,
+        Field(
+            ge=1,
+            le=MAX_SECS,
+            description="How long after the first trigger of a burst its run is due at the latest: a trigger that "
+            "would put it off further begins another burst.",
+        ),
+    ] = None
     batch_key: WindowKey = ""
+
+    @property
+    def debouncing(self) -> Debouncing | None:
+        """The debounce window that the trigger brings."""
+        if self.debounce_window_secs is None:
+            return None
+        return Debouncing(self.debounce_window_secs, self.debounce_mode or "trailing", self.debounce_max_secs)
+
+    @model_validator(mode="after")
+    def _says_how_to_debounce(self) -> "TriggerBody":
+        says_how = self.debounce_mode is not None or self.debounce_max_secs is not None
+        if says_how and self.debounce_window_secs is None:
+            raise ValueError("debounce_mode and debounce_max_secs need debounce_window_secs: give it too")
+        return self
 
 
 class BulkTriggerBody(Body):

@@ -36,7 +36,7 @@ async def trigger_job(call: Call) -> Answer:
     """
     body = call.body(TriggerBody)
     request = _request(call, body, given_key(call) or body.idempotency_key)
-    request = request._replace(keys=Keys(body.debounce_key, body.batch_key))
+    request = request._replace(keys=Keys(body.debounce_key, body.batch_key, body.debouncing))
     if body.dry_run:
         return await _rehearse(call, request)
     committed = await _execute(call, [request])
@@ -47,7 +47,9 @@ async def trigger_job(call: Call) -> Answer:
         run,
         payload,
         project_id=call.project_id,
-        payload_hash=payload_hash(orjson.loads(payload) if hit and payload else request.payload),
+        payload_hash=payload_hash(
+            orjson.loads(payload) if payload and (hit or triggering.is_postponed) else request.payload
+        ),
         run_token=call.backend.run_tokens.sign(call.project_id, run, claimed=False),
         idempotency_hit=hit,
         **_fate(triggering),
@@ -74,7 +76,7 @@ async def _payload(call: Call, triggering: Triggering) -> bytes | None:
     """Return the payload to show: a batch shows none, because that would grow with every trigger."""
     if triggering.fate in {"buffered", "batched"}:
         return None
-    if triggering.idempotency_hit or triggering.fate == "deduplicated":
+    if triggering.idempotency_hit or triggering.fate == "deduplicated" or triggering.is_postponed:
         return await _stored_payload(call, triggering.run)
     return None if triggering.payload is None else to_json(triggering.payload)
 

@@ -45,9 +45,12 @@ class GivenKey(LenientBody):
 
 
 class Debounce(LenientBody):
-    """Which triggers are to be gathered into one run."""
+    """Which triggers are to be gathered into one run, for how long, and which of them says what it is."""
 
-    key: Annotated[str, StringConstraints(max_length=256)]
+    key: Annotated[str, StringConstraints(max_length=512)]
+    delay: Annotated[str, StringConstraints(max_length=64)]
+    mode: Literal["leading", "trailing"] = "leading"
+    maxDelay: Annotated[str, StringConstraints(max_length=64)] | None = None
 
 
 class TriggerOptions(LenientBody):

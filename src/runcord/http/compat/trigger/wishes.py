@@ -6,10 +6,11 @@ from typing import Any
 
 from runcord import json_text
 from runcord.errors import Invalid
-from runcord.handling.admission import Keys
+from runcord.handling.admission import Debouncing, Keys
 from runcord.handling.idempotency import ANY_REQUEST
 from runcord.handling.trigger import TriggerRequest
 from runcord.http.compat.trigger.bodies import (
+    Debounce,
     OperationBody,
     Queue,
     ReplayTaskBody,
@@ -55,7 +56,7 @@ def request_of(run_id: str, body: TriggerTaskBody, now: datetime, *, repeatable:
         queue=_queue(options.queue),
         hints=_hints(options),
         repeatable=repeatable,
-        keys=None if options.debounce is None else Keys(debounce=options.debounce.key),
+        keys=None if options.debounce is None else Keys(options.debounce.key, debouncing=_debouncing(options.debounce)),
     )
 
 
@@ -123,6 +124,22 @@ def checked_metadata(metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | 
         if not is_safe(name):
             raise Invalid(f"the metadata key {name[:64]!r} may not be used: JavaScript gives it a meaning of its own")
     return metadata
+
+
+def _debouncing(wish: Debounce) -> Debouncing:
+    """Return the window that a trigger brings. Raises NoDuration, or Invalid if nothing could ever be gathered."""
+    secs = _debounce_secs("delay", wish.delay)
+    most_secs = None if wish.maxDelay is None else _debounce_secs("maxDelay", wish.maxDelay)
+    if most_secs is not None and most_secs <= secs:
+        raise Invalid("debounce.maxDelay must be longer than debounce.delay: else no trigger could ever put a run off")
+    return Debouncing(secs, wish.mode, most_secs)
+
+
+def _debounce_secs(name: str, text: str) -> int:
+    secs = seconds(text)
+    if not secs:
+        raise NoDuration(f"debounce.{name}: {text[:64]!r} is no duration of a second or more, such as `5s` or `1h30m`")
+    return secs
 
 
 def _hints(options: TriggerOptions) -> Mapping[str, Any] | None:

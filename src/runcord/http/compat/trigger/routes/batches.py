@@ -25,7 +25,7 @@ from runcord.http.compat.trigger.listing import LAST_POSITION
 from runcord.http.compat.trigger.operation import trigger_operation, wants_new
 from runcord.http.compat.trigger.render import given_key, render_batch, render_result
 from runcord.http.compat.trigger.request_ids import id_for, id_for_request, request_key
-from runcord.http.compat.trigger.routes.tasks import gathered, guess
+from runcord.http.compat.trigger.routes.tasks import guess
 from runcord.http.compat.trigger.uploads import inlined
 from runcord.http.compat.trigger.wishes import request_of
 from runcord.http.operation import Answer, Call, RawBody, TokenAccess
@@ -164,8 +164,7 @@ async def _items(call: Call, bodies: Sequence[tuple[int, BatchItemBody]]) -> tup
     async def wish(index: int, body: BatchItemBody) -> TriggerRequest:
         try:
             whole = await inlined(call, body)
-            request = request_of(new_id("run"), whole, now)
-            return request if request.keys is None else gathered(request, guesses[body.task][1])
+            return request_of(new_id("run"), whole, now)
         except Invalid as error:
             raise type(error)(f"items[{index}]: {error.message}", details=error.details) from error
 

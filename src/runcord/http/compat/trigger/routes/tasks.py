@@ -4,7 +4,7 @@ from runcord.clock import utc_now
 from runcord.errors import Invalid, JobNotFound
 from runcord.handling.admission import Foresight, Keys
 from runcord.handling.tasks import TriggerTask
-from runcord.handling.trigger import Triggering, TriggerRequest
+from runcord.handling.trigger import Triggering
 from runcord.http.compat.trigger import targets
 from runcord.http.compat.trigger.answers import TriggeredTask
 from runcord.http.compat.trigger.bodies import TriggerTaskBody
@@ -21,7 +21,9 @@ LONGEST_TASK = 255
 async def trigger_task(call: Call) -> Answer:
     """Trigger a run of a task. A task that nobody has defined becomes a job of the project.
 
-    An idempotency key that a run holds answers that run, with `isCached`, whatever the payload. The answer's header
+    An idempotency key that a run holds answers that run, with `isCached`, whatever the payload. With `debounce` a run
+    that waits for more triggers of its key is put off, and answered; it is as its first trigger says, or (`trailing`)
+    its last. The answer's header
     `x-trigger-jwt` is a token that reads the run, for an hour.
     """
     task = call.path["task"]
@@ -30,8 +32,9 @@ async def trigger_task(call: Call) -> Answer:
     body = await inlined(call, call.body(TriggerTaskBody))
     run_id, repeatable = id_for_request(call, "run"), request_key(call) is not None
     request = request_of(run_id, body, utc_now(), repeatable=repeatable)
+    if request.keys is None:
+        request = request._replace(keys=Keys())  # no trigger escapes a window of the job
     job_id, foresight = await guess(call, task)
-    request = gathered(request, foresight)
     committed = await call.backend.committer.execute(
         call.project_id, TriggerTask(call.context, task, request, job_id, foresight)
     )
@@ -48,20 +51,6 @@ async def guess(call: Call, task: str) -> tuple[str | None, Foresight]:
         return await call.backend.job_refs.foresee(call.project_id, task)
     except JobNotFound:
         return None, Foresight()
-
-
-def gathered(request: TriggerRequest, foresight: Foresight) -> TriggerRequest:
-    """Return the request as the job's window gathers it: with a key always, so that no trigger escapes a window.
-
-    Raises:
-        Invalid: it wants to be debounced, and the job has no debounce window.
-    """
-    if request.keys is not None and foresight.window != "debounce":
-        raise Invalid(
-            "debounce: how long triggers are gathered is a setting of the job here: define the job with "
-            "`debounce_window_secs`, or leave `debounce` out"
-        )
-    return request if request.keys is not None else request._replace(keys=Keys())
 
 
 OPERATIONS = (
