@@ -44,6 +44,7 @@ from runcord.queue.bulk_runner import BulkRunner
 from runcord.queue.desk import ClaimDesk
 from runcord.queue.scheduler import Scheduler
 from runcord.settings import Settings
+from runcord.streaming.announced import AnnouncedStreams
 from runcord.streaming.chunk_writer import ChunkWriter
 from runcord.streaming.chunks import Chunk, load_chunks
 from runcord.streaming.events import load_events
@@ -82,6 +83,11 @@ class Backend:
     public_tokens: PublicTokens
     sealer: Sealer
     guard: AddressGuard
+
+    @cached_property
+    def announced(self) -> AnnouncedStreams:
+        """The streams that are on record."""
+        return AnnouncedStreams()
 
     @cached_property
     def job_refs(self) -> JobRefs:

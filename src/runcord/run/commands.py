@@ -373,9 +373,10 @@ class ReplayDeadLetter:
 
 @dataclass(frozen=True)
 class OpenStream:
-    """Announce a stream of the run."""
+    """Announce a stream of the run. With a claim it is that attempt's word; without, somebody's from outside."""
 
     stream_id: str
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True)

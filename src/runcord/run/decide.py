@@ -413,6 +413,8 @@ def _operate(command: c.OperatorCommand, run: Run, at: datetime) -> Events:
             _require(run, {Status.DEAD_LETTER, Status.REPLAY_STAGED}, "be replayed from the dead-letter queue")
             return (e.DeadLetterReplayed(run.round + 1),)
         case c.OpenStream():
+            if command.claim is not None:
+                require_live_attempt(command.claim, run)
             if command.stream_id in run.streams:
                 return ()
             if run.is_finished:

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 from runcord.errors import Unavailable
+from runcord.http.announcing import announce
 from runcord.http.chunk_pages import followed_chunks
 from runcord.http.compat.strait.frames import chunk_frame, event_frame, render_chunk
 from runcord.http.models.page import encode_cursor, list_of, page
@@ -110,9 +111,11 @@ async def list_chunks(call: Call) -> Answer:
 async def stream_chunk(call: Call) -> Answer:
     """Stream a piece of text, such as a model's tokens: it is kept for a while, and is no part of the run's record.
 
-    The attempt must be at work. A chunk that was answered is durable and cannot be overtaken by a later one.
+    The attempt must be at work. A chunk that was answered is durable and cannot be overtaken by a later one. The first
+    one of a stream announces it: the run has the stream among its events, and up to 100 of them.
     """
     body = call.body(ChunkBody)
+    await announce(call, body.stream_id)
     run_id, claim = call.path["run_id"], call.claim
     chunk = NewChunk(run_id, claim, body.stream_id, body.done, body.chunk.encode())
     for _ in range(_TRIES):
