@@ -95,3 +95,15 @@ def test_a_stream_is_read_by_the_sdk(sdks: dict[str, Sdk], sdk4: Sdk, server: Se
         assert sdk(read, run_id, "tokens", collect=100) == [{"text": "Hel"}, "lo", 7]
     [run] = sdk4("runs.subscribeToRun", run_id, collect=1)
     assert run["realtimeStreams"] == ["tokens"]
+
+
+def test_what_our_own_worker_streams_is_found_and_read_by_the_sdk(sdk4: Sdk, client: Client, worker: Hand) -> None:
+    run_id = sdk4("tasks.trigger", name("task"), {}, {})["id"]
+    claim = worker.take(run_id)
+    attempt = client.worker.attempt(run_id, claim.run_token)
+    for piece in ("Hel", "lo"):
+        attempt.stream(piece, stream_id="tokens")
+    attempt.complete()
+    [run] = sdk4("runs.subscribeToRun", run_id, collect=1)
+    assert run["realtimeStreams"] == ["tokens"]
+    assert sdk4("streams.read", run_id, run["realtimeStreams"][0], collect=100) == ["Hel", "lo"]
