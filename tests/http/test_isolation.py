@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from runcord.http.compat.trigger.trace import span_id
 from runcord.http.operation import Operation
 from runcord.http.operations import OPERATIONS
 from runcord.http.sse import MEDIA_TYPE
@@ -86,6 +87,8 @@ NAMES = (
     "packet",
     "grant",
     "target",
+    "project_ref",
+    "span_id",
 )
 """What paths name."""
 
@@ -132,6 +135,8 @@ def one_of_everything(api: Any) -> Mapping[str, str]:
         "task": "parse",
         "packet": "a/b.json",
         "target": "self",
+        "project_ref": api.project_id,
+        "span_id": span_id(run_id),
         "key_id": api.get("/v1/whoami").json()["key_id"],
     }
 

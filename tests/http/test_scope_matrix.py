@@ -42,6 +42,7 @@ OPENED_BY = {
     ("read", realtime.runs_with_tags): {"read:runs"},  # nor of tags here
     ("read", trigger_dev.runs_of_tasks): {"read:runs", "read:tasks"},
     ("write", targets.run_in_path): {"write:runs", "write:runs:{run_id}", "write:tasks"},
+    ("write", trigger_dev.any_run): {"write:runs"},
     ("trigger", trigger_dev.task_in_path): {"trigger:tasks", "trigger:tasks:parse"},
     ("batchTrigger", trigger_dev.tasks_of_batch): {"batchTrigger:tasks", "batchTrigger:tasks:parse"},
     ("batchTrigger", trigger_dev.tasks_of_items): {"batchTrigger:tasks", "batchTrigger:tasks:parse"},

@@ -12,6 +12,7 @@ from runcord.http.compat.trigger.routes import runs as trigger_runs
 from runcord.http.compat.trigger.routes import streams as trigger_streams
 from runcord.http.compat.trigger.routes import tasks as trigger_tasks
 from runcord.http.compat.trigger.routes import tokens as trigger_tokens
+from runcord.http.compat.trigger.routes import traces as trigger_traces
 from runcord.http.operation import Operation
 from runcord.http.routes import (
     batches,
@@ -63,6 +64,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *trigger_batches.OPERATIONS,
     *trigger_runs.OPERATIONS,
     *trigger_bulk.OPERATIONS,
+    *trigger_traces.OPERATIONS,
     *trigger_packets.OPERATIONS,
     *trigger_streams.OPERATIONS,
     *projections.OPERATIONS,

@@ -11,6 +11,7 @@ A call is about a *target*: resources, any one of which is enough. This is the t
 | one run | runs, runs:id, tasks, tasks:its task, tags, tags:any of its tags, batch, batch:its batch |
 | runs of a query by tags that must all be there | runs, tags, tags:any of them |
 | a batch | batch, batch:id, runs |
+| a reset of an idempotency key | write:runs |
 | a list of runs | runs, tasks, or tasks:t for every t in the filter |
 | a trigger | trigger:tasks, trigger:tasks:t |
 | a batch trigger | batchTrigger:tasks, or batchTrigger:tasks:t for every task in it |
@@ -95,6 +96,11 @@ def of_run(run_id: str, task: str, tags: Iterable[str], batch_id: str | None) ->
         Resource("tags", frozenset(tags)),
         Resource("batch", frozenset({batch_id} if batch_id else ())),
     )
+
+
+def of_any_run() -> tuple[Resource, ...]:
+    """Return the target of calls that may be about any run."""
+    return (Resource("runs"),)
 
 
 def of_tags(tags: Iterable[str]) -> tuple[Resource, ...]:

@@ -8,6 +8,7 @@ from tests.compat.trigger.conftest import Hand
 from tests.compat.trigger.sdk import Sdk, SdkError, time_of
 
 from runcord.client import Client
+from runcord.testing.server import PROJECT
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +119,14 @@ def test_what_cannot_be_asked_is_refused(sdk4: Sdk):
         with pytest.raises(SdkError) as refused:
             sdk4("runs.list", query)
         assert refused.value.status in (400, 422), query
+
+
+def test_the_runs_of_a_project(sdk: Sdk, runs: dict[str, str], tag: str):
+    def listed_of(project: str, **query: Any) -> int:
+        return len(sdk("runs.list", project, {"tag": tag, **query}, collect=200))
+
+    assert listed_of(PROJECT) == listed_of(PROJECT, env=["prod", "dev"]) == len(runs)
+    assert listed_of(PROJECT, env="dev") == 0
+    with pytest.raises(SdkError) as refused:
+        listed_of("proj_other")
+    assert refused.value.status == 404

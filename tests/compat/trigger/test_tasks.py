@@ -1,5 +1,6 @@
 """Triggering tasks and reading their runs, by the real SDK, with a Python worker on the other side."""
 
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -337,6 +338,15 @@ def test_an_idempotency_key_of_a_trigger_that_was_debounced_finds_its_run_until_
     sdk4("idempotencyKeys.reset", slug, "two", {"scope": "global"})
     assert trigger(sdk4, slug, idempotencyKey="one") == first
     assert trigger(sdk4, slug, idempotencyKey="two") != first
+
+
+def test_a_token_that_writes_runs_resets_a_key(sdk4: Sdk, node_modules: Path, server: ServerProcess):
+    slug = task()
+    first = trigger(sdk4, slug, idempotencyKey="k")
+    token = sdk4("auth.createPublicToken", {"scopes": {"write": {"runs": True}}})
+    with Sdk("sdk4", node_modules, server.base_url, token) as holder:
+        holder("idempotencyKeys.reset", slug, "k", {"scope": "global"})
+    assert trigger(sdk4, slug, idempotencyKey="k") != first
 
 
 @pytest.mark.parametrize(

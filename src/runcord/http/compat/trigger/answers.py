@@ -262,3 +262,117 @@ class UploadAddress(DownloadAddress):
 
 class Nothing(Document):
     """It was done."""
+
+
+class _Span(Document):
+    runId: str
+    parentId: Maybe[str] = None
+    message: str
+    startTime: datetime
+    duration: float
+    isError: bool
+    isPartial: bool
+    isCancelled: bool
+    level: str
+    attemptNumber: Maybe[int] = None
+
+
+class SpanData(Document):
+    """What a span tells."""
+
+    message: str
+    startTime: datetime
+    duration: float
+    isError: bool
+    isPartial: bool
+    isCancelled: bool
+    level: str
+    taskSlug: Maybe[str] = None
+    queueName: Maybe[str] = None
+    events: list[AnyJson]
+    properties: dict[str, AnyJson]
+
+
+class SpanNode(Document):
+    """A span and those below it; durations are in milliseconds."""
+
+    id: str
+    parentId: Maybe[str] = None
+    runId: str
+    data: SpanData
+    children: list["SpanNode"]
+
+
+class TraceTree(Document):
+    """The spans of a run."""
+
+    traceId: str
+    rootSpan: SpanNode
+
+
+class Trace(Document):
+    """The run, its attempts and the runs that it spawned."""
+
+    trace: TraceTree
+
+
+class LeanSpan(_Span):
+    """A span in a page."""
+
+    id: str
+
+
+class AttemptFailure(Document):
+    """An attempt that failed."""
+
+    spanId: str
+    attemptNumber: int
+    runId: str
+
+
+class TracePage(Document):
+    """A page of spans, each after the one that it is below."""
+
+    data: list[LeanSpan]
+    attemptFailures: list[AttemptFailure]
+    pagination: Pagination
+
+
+class TraceEvent(_Span):
+    """A span in a list."""
+
+    spanId: str
+
+
+class TraceEvents(Document):
+    """The spans of a run."""
+
+    events: list[TraceEvent]
+
+
+class SpawnedRun(Document):
+    """A run that was spawned."""
+
+    runId: str
+    taskIdentifier: str
+    status: str
+    createdAt: datetime
+
+
+class SpanDetail(Document):
+    """A span."""
+
+    spanId: str
+    parentId: str | None
+    runId: str
+    message: str
+    isError: bool
+    isPartial: bool
+    isCancelled: bool
+    level: str
+    startTime: datetime
+    durationMs: float
+    properties: dict[str, AnyJson]
+    events: list[AnyJson]
+    entityType: str
+    triggeredRuns: Maybe[list[SpawnedRun]] = None

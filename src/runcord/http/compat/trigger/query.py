@@ -83,6 +83,25 @@ class TaskRunsQuery(RowsQuery):
     ] = None
 
 
+class ProjectRunsQuery(TaskRunsQuery):
+    """Which runs of a project to list."""
+
+    environments: Annotated[_Values, _listed("env", "Environments: a project is one here, `prod`.")] = None
+
+
+class SpansQuery(Query):
+    """Whether spans are wanted in pages."""
+
+    model_config = ConfigDict(validate_by_alias=True, validate_by_name=True, extra="ignore")
+
+    size: Annotated[int | None, Field(alias="page[size]", ge=1, le=10_000, description="Spans in a page."), DIGITS] = (
+        None
+    )
+    after: Annotated[
+        str | None, Field(alias="page[after]", max_length=64, description="`pagination.next` of a page.")
+    ] = None
+
+
 def cursor(steps: Sequence[int]) -> str:
     """Return the cursor of a page: where it, and those before it, began."""
     return base64.urlsafe_b64encode(orjson.dumps([*steps][-_MOST_STEPS:])).decode().rstrip("=")

@@ -38,3 +38,9 @@ async def runs_of_tasks(call: Call) -> AsyncIterator[Resource]:
     """Yield what a list of runs is about: of the tasks that it is narrowed to, or of all."""
     for resource in scopes.of_list(call.query(TaskRunsQuery).tasks or ()):
         yield resource
+
+
+async def any_run(call: Call) -> AsyncIterator[Resource]:
+    """Yield what a call is about that may be about any run: only a scope of all runs will do."""
+    for resource in scopes.of_any_run():
+        yield resource

@@ -3,7 +3,7 @@
 from typing import Any
 
 from runcord.clock import utc_now
-from runcord.errors import IllegalTransition, RunNotEnded
+from runcord.errors import IllegalTransition, NotFound, RunNotEnded
 from runcord.handling.metadata import ChangeRunMetadata
 from runcord.handling.reschedule import RescheduleRun
 from runcord.handling.runs import CommandRun
@@ -20,8 +20,8 @@ from runcord.http.compat.trigger.bodies import (
 from runcord.http.compat.trigger.duration import due_at, life_secs
 from runcord.http.compat.trigger.listing import find, wanted
 from runcord.http.compat.trigger.operation import trigger_operation, wants_new
-from runcord.http.compat.trigger.query import TaskRunsQuery, cursor
-from runcord.http.compat.trigger.render import render_item, render_result, render_run
+from runcord.http.compat.trigger.query import ProjectRunsQuery, TaskRunsQuery, cursor
+from runcord.http.compat.trigger.render import ENVIRONMENT, render_item, render_result, render_run
 from runcord.http.compat.trigger.request_ids import id_for_request
 from runcord.http.compat.trigger.tags import MOST, entries_of
 from runcord.http.compat.trigger.wishes import changes_of, checked_metadata, operations_of
@@ -45,7 +45,20 @@ async def retrieve_task_run(call: Call) -> Answer:
 
 async def list_task_runs(call: Call) -> Answer:
     """List runs, newest first."""
-    query = call.query(TaskRunsQuery)
+    return await _listed(call, call.query(TaskRunsQuery))
+
+
+async def list_project_task_runs(call: Call) -> Answer:
+    """List the runs of the key's own project, newest first; its one environment is `prod`."""
+    query = call.query(ProjectRunsQuery)
+    if call.path["project_ref"] != call.project_id:
+        raise NotFound(f"there is no project {call.path['project_ref'][:128]!r} that this key is of")
+    if query.environments is not None and ENVIRONMENT not in query.environments:
+        return Answer({"data": [], "pagination": {}})
+    return await _listed(call, query)
+
+
+async def _listed(call: Call, query: TaskRunsQuery) -> Answer:
     read, project_id = call.backend.read, call.project_id
 
     async def find_job(slug: str) -> str:
@@ -185,6 +198,14 @@ OPERATIONS = (
         tokens=TokenAccess("read", targets.runs_of_tasks, hides=True),
     ),
     trigger_operation(
+        "GET",
+        "/api/v1/projects/{project_ref}/runs",
+        list_project_task_runs,
+        "List a project's runs",
+        query=ProjectRunsQuery,
+        answer=answers.TaskRuns,
+    ),
+    trigger_operation(
         "POST",
         "/api/v2/runs/{run_id}/cancel",
         cancel_task_run,
@@ -248,5 +269,6 @@ OPERATIONS = (
         "Free an idempotency key",
         body=ResetKeyBody,
         answer=answers.FreedKey,
+        tokens=TokenAccess("write", targets.any_run),
     ),
 )
