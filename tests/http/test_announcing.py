@@ -3,12 +3,9 @@
 from typing import Any
 from unittest.mock import patch
 
-import pytest
 from tests.http.conftest import Api
 
 from runcord.http import announcing
-
-pytestmark = pytest.mark.shared_server
 
 
 def opened(api: Api, run_id: str) -> list[str]:
