@@ -106,7 +106,7 @@ def _replayed_as_dead_letter(run: Outline, event: e.DeadLetterReplayed, at: date
     return _queued(run, at)._replace(attempt=1, round=event.round)
 
 
-def _rescheduled(run: Outline, event: e.Rescheduled, at: datetime) -> Outline:
+def _put_off(run: Outline, event: e.Rescheduled | e.Postponed, at: datetime) -> Outline:
     status, due_at = _due(event.due_at, at)
     return run._replace(status=status, due_at=due_at)
 
@@ -144,10 +144,11 @@ CHANGES: Mapping[type, Callable[[Outline, Any, datetime], Outline]] = {
     e.Canceled: _now(Status.CANCELED),
     e.Paused: _now(Status.PAUSED),
     e.Restarted: _restarted,
-    e.Rescheduled: _rescheduled,
+    e.Rescheduled: _put_off,
     e.ReplayStaged: _now(Status.REPLAY_STAGED),
     e.DeadLetterReplayed: _replayed_as_dead_letter,
     e.Tagged: _tagged,
+    e.Postponed: _put_off,
     e.Debounced: _debounced,
     e.Batched: _batched,
 }
