@@ -11,6 +11,8 @@ from runcord.handling.trigger import TriggerRequest
 from runcord.ids import new_id
 from runcord.testing.project import CONTEXT, Project, in_project
 
+DEFAULTS = {"max_attempts": 3}
+
 
 def item(index: int, slug: str = "resize", **members: object) -> Item:
     return Item(index, slug, TriggerRequest(new_id("run"), **members))  # pyright: ignore[reportArgumentType]
@@ -21,7 +23,7 @@ async def opened(project: Project, count: int, batch_id: str | None = None) -> s
 
 
 async def give(project: Project, batch_id: str, *items: Item) -> Taken:
-    return await project.execute(TriggerBatchItems(CONTEXT, batch_id, items))
+    return await project.execute(TriggerBatchItems(CONTEXT, batch_id, items, DEFAULTS))
 
 
 @in_project
@@ -88,7 +90,7 @@ async def test_a_batch_may_be_opened_and_given_its_items_at_once(project: Projec
     opening = OpenBatch(CONTEXT, batch_id, 2, "key")
     items = [item(0), item(1)]
     for repeated in (0, 2):
-        taken: Taken = await project.execute(TriggerBatchItems(CONTEXT, batch_id, items, opening))
+        taken: Taken = await project.execute(TriggerBatchItems(CONTEXT, batch_id, items, DEFAULTS, opening))
         assert taken.repeated == repeated
     assert isinstance(taken.batch, Batch)
     assert (taken.batch.idempotency_key, taken.batch.created_count) == ("key", 2)

@@ -20,13 +20,15 @@ from runcord.run.state import Run
 from runcord.run.status import Status
 from runcord.testing.project import CONTEXT, Project, in_project
 
+DEFAULTS = {"max_attempts": 3}
+
 
 def wish(**members: Any) -> TriggerRequest:
     return TriggerRequest(members.pop("run_id", None) or new_id("run"), **members)
 
 
 async def trigger(project: Project, slug: str = "resize", job_id: str | None = None, **members: Any) -> Triggering:
-    return await project.execute(TriggerTask(CONTEXT, slug, wish(**members), job_id))
+    return await project.execute(TriggerTask(CONTEXT, slug, wish(**members), DEFAULTS, job_id))
 
 
 def jobs(project: Project) -> list[str]:

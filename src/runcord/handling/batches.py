@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 
 from runcord.batch.events import BatchItem, BatchItemsTriggered, BatchOpened
 from runcord.batch.state import Batch
@@ -75,13 +76,15 @@ class Taken:
 class TriggerBatchItems:
     """Trigger the items of a batch that it does not have yet: all of them or, if any is refused, none.
 
-    With `opening`, a batch that is not there is opened first. `guesses` are the ids that tasks' jobs probably have.
+    With `opening`, a batch that is not there is opened first. A task that there is not becomes a job with the settings
+    `defaults`; `guesses` are the ids that tasks' jobs probably have.
     Answers a `Taken`.
     """
 
     context: Context
     batch_id: str
     items: Sequence[Item]
+    defaults: Mapping[str, Any]
     opening: OpenBatch | None = None
     guesses: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -113,7 +116,7 @@ class TriggerBatchItems:
         first = None
         for slug, group in groupby(new, lambda item: item.slug):
             items = list(group)
-            job = job_of_task(tx, slug, self.guesses.get(slug))
+            job = job_of_task(tx, slug, self.defaults, self.guesses.get(slug))
             first = first or job.job_id
             if job.job_id != self.guesses.get(slug):
                 idempotency.look_up(tx, job.job_id, self._keys(slug))

@@ -25,23 +25,18 @@ from runcord.ledger.transaction import Context, Plan, Transaction
 from runcord.run import commands as c
 from runcord.run.state import Run
 
-SETTINGS: Mapping[str, Any] = {
-    "max_attempts": 3,
-    "retry_strategy": "exponential",
-    "retry_initial_delay_secs": 1,
-    "retry_max_delay_secs": 10,
-    "timeout_secs": 3600,
-}
-"""What a task that nobody has defined may spend: Trigger.dev's defaults, and an hour for an attempt."""
-
 
 @dataclass(frozen=True)
 class TriggerTask:
-    """Trigger a run of the task `slug`. `job_id` and `foresight` are guesses of what it is: they save trips."""
+    """Trigger a run of the task `slug`, which becomes a job with the settings `defaults` if there is none.
+
+    `job_id` and `foresight` are guesses of what it is: they save trips.
+    """
 
     context: Context
     slug: str
     request: TriggerRequest
+    defaults: Mapping[str, Any]
     job_id: str | None = None
     foresight: Foresight = field(default_factory=Foresight)
     weight: int = 2
@@ -58,7 +53,7 @@ class TriggerTask:
 
     def handle(self, tx: Transaction) -> Triggering:
         """Find the job, or make it, and trigger. Raises as `trigger_runs` does."""
-        job = job_of_task(tx, self.slug, self.job_id)
+        job = job_of_task(tx, self.slug, self.defaults, self.job_id)
         key = self.request.idempotency_key
         if key is not None and job.job_id != self.job_id:
             idempotency.look_up(tx, job.job_id, [key])
@@ -147,12 +142,12 @@ class FreeTaskKey:
         raise NotFound(f"no run of the task {self.slug!r} holds this idempotency key")
 
 
-def job_of_task(tx: Transaction, slug: str, guess: str | None = None) -> Job:
-    """Return the job of a slug, made if there is none. `guess` is the id that it probably has."""
+def job_of_task(tx: Transaction, slug: str, defaults: Mapping[str, Any], guess: str | None = None) -> Job:
+    """Return the job of a slug, made with some settings if there is none. `guess` is the id that it probably has."""
     job = None if guess is None else tx.state(guess)
     if isinstance(job, Job) and _is(job, slug):
         return job
-    return _find(tx, slug) or _define(tx, slug)
+    return _find(tx, slug) or _define(tx, slug, defaults)
 
 
 def _find(tx: Transaction, slug: str) -> Job | None:
@@ -169,7 +164,7 @@ def _is(job: Job, slug: str) -> bool:
     return job.settings.slug == slug and not job.deleted
 
 
-def _define(tx: Transaction, slug: str) -> Job:
-    settings = {"name": slug, "slug": slug, **SETTINGS}
+def _define(tx: Transaction, slug: str, defaults: Mapping[str, Any]) -> Job:
+    settings = {"name": slug, "slug": slug, **defaults}
     events = decide(job_commands.CreateJob(new_version_id(), settings, tx.context.actor), None)
     return tx.create(new_id("job"), *events)

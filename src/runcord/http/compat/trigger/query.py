@@ -107,6 +107,16 @@ def cursor(steps: Sequence[int]) -> str:
     return base64.urlsafe_b64encode(orjson.dumps([*steps][-_MOST_STEPS:])).decode().rstrip("=")
 
 
+def pagination(steps: Sequence[int], next_step: int | None) -> dict[str, str]:
+    """Return the cursors of the pages around the one whose `steps` these are; the next begins at a step, if any."""
+    found: dict[str, str] = {}
+    if next_step is not None:
+        found["next"] = cursor([*steps, next_step])
+    if steps:
+        found["previous"] = cursor(steps[:-1])
+    return found
+
+
 def _decoded(given: str) -> list[int]:
     try:
         found = orjson.loads(base64.b64decode(given + "=" * (-len(given) % 4), b"-_", validate=True))

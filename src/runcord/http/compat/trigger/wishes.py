@@ -23,6 +23,14 @@ from runcord.run.metadata import MetadataOperation, is_safe
 from runcord.run.packet import NOTHING, PLAIN, Packet, read
 
 HIGHEST_PRIORITY = 2**15 - 1
+TASK_DEFAULTS: Mapping[str, Any] = {
+    "max_attempts": 3,
+    "retry_strategy": "exponential",
+    "retry_initial_delay_secs": 1,
+    "retry_max_delay_secs": 10,
+    "timeout_secs": 3600,
+}
+"""The settings of a task that nobody has defined: Trigger.dev's, and an hour for an attempt."""
 GIVEN_KEY = "idempotency_key"
 """The hint that holds what the user wrote for the key."""
 

@@ -27,7 +27,7 @@ from runcord.http.compat.trigger.render import given_key, render_batch, render_r
 from runcord.http.compat.trigger.request_ids import id_for, id_for_request, request_key
 from runcord.http.compat.trigger.routes.tasks import guess
 from runcord.http.compat.trigger.uploads import inlined
-from runcord.http.compat.trigger.wishes import request_of
+from runcord.http.compat.trigger.wishes import TASK_DEFAULTS, request_of
 from runcord.http.operation import Answer, Call, RawBody, TokenAccess
 from runcord.http.targets import batch_in_path
 from runcord.ids import new_id
@@ -71,7 +71,7 @@ async def send_batch_items(call: Call) -> Answer:
     """
     lines = await numbered_items(call)
     items, guesses = await _items(call, [(line.index, line) for line in lines])
-    handler = TriggerBatchItems(call.context, call.path["batch_id"], items, guesses=guesses)
+    handler = TriggerBatchItems(call.context, call.path["batch_id"], items, TASK_DEFAULTS, guesses=guesses)
     committed = await call.backend.committer.execute(call.project_id, handler)
     taken: Taken = committed.value
     batch = taken.batch
@@ -147,7 +147,7 @@ async def _trigger(call: Call) -> tuple[Taken, int, str | None]:
     batch_id = _batch_id(call, key)
     items, guesses = await _items(call, list(enumerate(body.items)))
     opening = OpenBatch(call.context, batch_id, len(items), key)
-    handler = TriggerBatchItems(call.context, batch_id, items, opening, guesses)
+    handler = TriggerBatchItems(call.context, batch_id, items, TASK_DEFAULTS, opening, guesses)
     committed = await call.backend.committer.execute(call.project_id, handler)
     return committed.value, committed.position, key
 

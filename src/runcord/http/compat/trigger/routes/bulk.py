@@ -14,7 +14,7 @@ from runcord.http.compat.trigger import answers
 from runcord.http.compat.trigger.bodies import BulkActionBody, BulkFilter
 from runcord.http.compat.trigger.listing import LAST_POSITION, find, wanted
 from runcord.http.compat.trigger.operation import trigger_operation
-from runcord.http.compat.trigger.query import RowsQuery, TaskRunsQuery, cursor
+from runcord.http.compat.trigger.query import RowsQuery, TaskRunsQuery, pagination
 from runcord.http.compat.trigger.render import render_bulk_action
 from runcord.http.compat.trigger.request_ids import id_for_request
 from runcord.http.operation import Answer, Call
@@ -65,12 +65,9 @@ async def list_bulk_actions(call: Call) -> Answer:
     params = {"project_id": call.project_id, "before": before, "limit": query.size + 1}
     rows = await call.backend.read(SQL["page"], params)
     shown = rows[: query.size]
-    pagination: dict[str, str] = {}
-    if len(rows) > query.size:
-        pagination["next"] = cursor([*steps, shown[-1][1]])
-    if steps:
-        pagination["previous"] = cursor(steps[:-1])
-    return Answer({"data": [render_bulk_action(CODEC.decode(state)) for state, _ in shown], "pagination": pagination})
+    data = [render_bulk_action(CODEC.decode(state)) for state, _ in shown]
+    next_step = shown[-1][1] if len(rows) > query.size else None
+    return Answer({"data": data, "pagination": pagination(steps, next_step)})
 
 
 async def abort_bulk_action(call: Call) -> Answer:

@@ -17,8 +17,8 @@ from runcord.http.compat.trigger import shape as shapes
 from runcord.http.compat.trigger.duration import seconds
 from runcord.http.compat.trigger.operation import trigger_operation, wants_new
 from runcord.http.compat.trigger.shape import Offset, Shape
+from runcord.http.compat.trigger.shape_models import ShapeMessage, ShapeQuery, TagsShapeQuery
 from runcord.http.compat.trigger.shape_row import columns_without, row, schema
-from runcord.http.models.shape import ShapeMessage, ShapeQuery, TagsShapeQuery
 from runcord.http.operation import Answer, Call, Operation, Target, TokenAccess
 from runcord.http.public_tokens import PublicToken
 from runcord.http.quiet_stream import is_gone

@@ -20,7 +20,7 @@ from runcord.http.compat.trigger.bodies import (
 from runcord.http.compat.trigger.duration import due_at, life_secs
 from runcord.http.compat.trigger.listing import find, wanted
 from runcord.http.compat.trigger.operation import trigger_operation, wants_new
-from runcord.http.compat.trigger.query import ProjectRunsQuery, TaskRunsQuery, cursor
+from runcord.http.compat.trigger.query import ProjectRunsQuery, TaskRunsQuery, pagination
 from runcord.http.compat.trigger.render import ENVIRONMENT, render_item, render_result, render_run
 from runcord.http.compat.trigger.request_ids import id_for_request
 from runcord.http.compat.trigger.tags import MOST, entries_of
@@ -67,14 +67,9 @@ async def _listed(call: Call, query: TaskRunsQuery) -> Answer:
     what = await wanted(read, project_id, query, utc_now(), find_job)
     steps = query.steps
     found = await find(read, project_id, what, below=steps[-1] if steps else what.below, limit=query.size)
-    pagination: dict[str, str] = {}
-    if found.next_below is not None:
-        pagination["next"] = cursor([*steps, found.next_below])
-    if steps:
-        pagination["previous"] = cursor(steps[:-1])
     new = wants_new(call)
     data = [render_item(run, project_id, new=new, hidden=call.hidden) for run in found.runs]
-    return Answer({"data": data, "pagination": pagination})
+    return Answer({"data": data, "pagination": pagination(steps, found.next_below)})
 
 
 async def cancel_task_run(call: Call) -> Answer:

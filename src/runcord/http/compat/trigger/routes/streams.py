@@ -13,6 +13,7 @@ from runcord.handling.runs import CommandRun
 from runcord.http.body import read_body
 from runcord.http.chunk_pages import followed_chunks
 from runcord.http.compat.trigger.operation import trigger_operation
+from runcord.http.compat.trigger.stream_models import AppendedChunk, InputBody, OpenedStream, WriterPlace
 from runcord.http.compat.trigger.streams import (
     MAX_VALUE_BYTES,
     input_stream,
@@ -22,7 +23,6 @@ from runcord.http.compat.trigger.streams import (
     values,
 )
 from runcord.http.models.run import AnyJson
-from runcord.http.models.trigger_streams import AppendedChunk, InputBody, OpenedStream, WriterPlace
 from runcord.http.operation import Answer, Call, Method, Operation, RawBody, TokenAccess
 from runcord.http.run_answers import ancestors, load_run
 from runcord.http.sse import MEDIA_TYPE

@@ -12,7 +12,7 @@ from runcord.http.compat.trigger.handles import handle_headers
 from runcord.http.compat.trigger.operation import trigger_operation
 from runcord.http.compat.trigger.request_ids import id_for_request, request_key
 from runcord.http.compat.trigger.uploads import inlined
-from runcord.http.compat.trigger.wishes import request_of
+from runcord.http.compat.trigger.wishes import TASK_DEFAULTS, request_of
 from runcord.http.operation import Answer, Call, TokenAccess
 
 LONGEST_TASK = 255
@@ -36,7 +36,7 @@ async def trigger_task(call: Call) -> Answer:
         request = request._replace(keys=Keys())  # no trigger escapes a window of the job
     job_id, foresight = await guess(call, task)
     committed = await call.backend.committer.execute(
-        call.project_id, TriggerTask(call.context, task, request, job_id, foresight)
+        call.project_id, TriggerTask(call.context, task, request, TASK_DEFAULTS, job_id, foresight)
     )
     triggering: Triggering = committed.value
     run = triggering.run

@@ -4,7 +4,8 @@ from runcord.clock import unix_now
 from runcord.errors import Invalid
 from runcord.http.compat.trigger.handles import bearer
 from runcord.http.compat.trigger.operation import trigger_operation
-from runcord.http.models.token import LONGEST_SECS, PublicTokenAnswer, PublicTokenRequest, TokenClaims
+from runcord.http.compat.trigger.token_models import PublicTokenAnswer, PublicTokenRequest, TokenClaims
+from runcord.http.models.token import LONGEST_SECS
 from runcord.http.operation import Answer, Call
 
 _NO_STORE = {"Cache-Control": "no-store"}
