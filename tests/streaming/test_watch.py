@@ -33,10 +33,10 @@ def test_a_run_is_watched_to_its_end(servers: tuple[ServerProcess, ServerProcess
 
     run_id = asyncio.run(prepare())
     text = watch(servers[0], run_id).stdout.splitlines()
-    assert len(text) == 5
+    assert len(text) == 6 and text[4].endswith("run.stream_opened.v1")
     assert text[0].endswith("run.triggered.v1  new → queued") and text[3].endswith("log  so far so good")
     events = [json.loads(line) for line in watch(servers[0], run_id, "--format", "json").stdout.splitlines()]
-    assert [event["version"] for event in events] == [1, 2, 3, 4, 5] and events[-1]["to"] == "completed"
+    assert [event["version"] for event in events] == [1, 2, 3, 4, 5, 6] and events[-1]["to"] == "completed"
     rest = watch(servers[0], run_id, "--after", str(events[-2]["position"]))
     assert len(rest.stdout.splitlines()) == 1
     assert watch(servers[0], run_id, "--chunks").stdout == "Hello, you"
