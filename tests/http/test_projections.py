@@ -1,6 +1,6 @@
 """Projections over HTTP: how far they are, and what operators do to them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,15 +57,15 @@ def poisoned() -> Iterator[None]:
 
 @contextmanager
 def poison() -> Iterator[None]:
-    keys = TagIndex.keys
+    gather = TagIndex.gather
 
-    def refuse(self: TagIndex, step: Step) -> Any:
-        if step.after is not None and "poison" in (step.after.tags or {}):
+    def refuse(self: TagIndex, steps: Sequence[Step]) -> Any:
+        if any(step.after is not None and "poison" in (step.after.tags or {}) for step in steps):
             raise ValueError("not this one")
-        return keys(self, step)
+        return gather(self, steps)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TagIndex, "keys", refuse)
+        patch.setattr(TagIndex, "gather", refuse)
         yield
 
 

@@ -1,6 +1,8 @@
 """What `tools/fuzz` passes over is passed over for its reason alone; everything else is a failure."""
 
 import importlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,9 +27,11 @@ def answered(status: int, url: str = "http://x/v1/runs", **problem: Any) -> Any:
     return SimpleNamespace(status_code=status, json=lambda: problem, request=SimpleNamespace(url=url))
 
 
-def sent(*empty: str, **headers: str) -> Any:
+def sent(*empty: str, path: str = "/v1/runs", names: Mapping[str, str] | None = None, **headers: str) -> Any:
     query = [SimpleNamespace(name=name, definition={"allowEmptyValue": True}) for name in empty]
-    return SimpleNamespace(headers=headers, operation=SimpleNamespace(query=query))
+    return SimpleNamespace(
+        headers=headers, path_parameters=names or {}, operation=SimpleNamespace(query=query, path=path)
+    )
 
 
 FORM = [{"field": "slug", "message": "slug: is required"}]
@@ -60,6 +64,33 @@ def test_what_is_taken_though_it_is_forbidden_counts_unless_nobody_looks_at_it(h
     assert hooks.filter_failure(None, found, sent("cursor"), answered(200, empty))
     assert not hooks.filter_failure(None, found, sent("limit"), answered(200, empty))
     assert not hooks.filter_failure(None, found, sent(**{hooks.UNKNOWN: "42"}), answered(200))
+
+
+def test_what_is_too_large_counts_as_refused_whatever_it_says(hooks: Any):
+    assert not hooks.filter_failure(None, failure("AcceptedNegativeData"), sent(), answered(413))
+
+
+def test_what_was_just_made_must_be_there_and_what_a_body_names_besides_need_not(hooks: Any):
+    def counts(message: str) -> bool:
+        made = sent(path="/v1/jobs/{job_id}/trigger", names={"job_id": "job_1"})
+        answer = answered(404, "http://x/v1/jobs/job_1/trigger", message=message)
+        return hooks.filter_failure(None, failure("EnsureResourceAvailability"), made, answer)
+
+    assert counts("there is no job 'job_1' in this project")
+    assert not counts("the parent run 'run_1' is not in this project")
+
+
+@pytest.mark.parametrize("name", ["", "."])
+def test_a_path_that_was_shortened_on_its_way_is_another_operations(hooks: Any, name: str):
+    case = sent(path="/v1/jobs/{job_id}/trigger", names={"job_id": name})
+    assert not hooks.filter_failure(None, failure("ServerError"), case, answered(405, "http://x/v1/jobs/trigger"))
+    assert hooks.filter_failure(None, failure("ServerError"), case, answered(500, "http://x/v1/jobs/a/trigger"))
+
+
+def test_a_body_of_lines_has_a_value_to_a_line_and_nothing_else_can_be_one(hooks: Any):
+    assert hooks.lines(None, [1, {"a": "é"}]) == {"data": b'1\n{"a": "\\u00e9"}\n'}
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(hooks.lines(None, {"a": 1})["data"])
 
 
 def test_what_is_deleted_may_be_read_only_where_it_is_called_off_and_not_deleted(hooks: Any):

@@ -19,11 +19,13 @@ def stock() -> Stock:
     return Stock(os.environ["RUNCORD_FUZZ_URL"], os.environ["RUNCORD_FUZZ_KEY"])
 
 
-@schemathesis.serializer("application/x-ndjson")
 def lines(context: Any, value: Any) -> dict[str, Any]:
     """Write a body that has a JSON value to a line: a list has the values; anything else is made wrong on purpose."""
     text = "".join(f"{json.dumps(each)}\n" for each in value) if isinstance(value, list) else "{no JSON"
     return {"data": text.encode()}
+
+
+schemathesis.serializer("application/x-ndjson")(lines)
 
 
 UNKNOWN = "x-schemathesis-unknown-property"
