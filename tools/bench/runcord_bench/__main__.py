@@ -11,7 +11,18 @@ from typing import Any
 import psycopg
 
 from runcord.errors import RuncordError
-from runcord_bench import appends, feed, latency, lists, past_lists, rebuild, subscriptions, time_travel, whole_life
+from runcord_bench import (
+    appends,
+    feed,
+    latency,
+    lists,
+    past_lists,
+    rebuild,
+    subscriptions,
+    time_travel,
+    triggers,
+    whole_life,
+)
 from runcord_bench.conditions import conditions
 from runcord_bench.database import Databases, open_databases
 from runcord_bench.process import ProcessFailed
@@ -20,6 +31,7 @@ from runcord_bench.sampling import Effort
 
 BENCHMARKS: Mapping[str, Callable[[Databases, Effort], Report]] = {
     "appends": appends.measure,
+    "triggers": triggers.measure,
     "whole_life": whole_life.measure,
     "latency": latency.measure,
     "feed": feed.measure,

@@ -36,10 +36,10 @@ class GroupCommit:
         self._thread = threading.Thread(target=self._serve, name="floor", daemon=True)
         self._thread.start()
 
-    async def append(self) -> None:
-        """Record a new run and return when that is durable."""
+    async def append(self, data: bytes | None = None) -> None:
+        """Record a new run, with `PAYLOAD` unless something else is given, and return when that is durable."""
         future = self._loop.create_future()
-        self._waiting.append((uuid.uuid4(), orjson.dumps(PAYLOAD), future))
+        self._waiting.append((uuid.uuid4(), orjson.dumps(PAYLOAD) if data is None else data, future))
         self._asked.set()
         await future
 

@@ -17,7 +17,10 @@ OPENED_AT_ONCE = 100
 
 @dataclass
 class Deliveries:
-    """What subscribers were sent of the runs that were triggered: positions by subscriber, and how long it took."""
+    """What subscribers were sent of the runs that were triggered: positions by subscriber, and how long it took.
+
+    A run that says of the time when it was triggered that it was before the clock began is counted, and not timed.
+    """
 
     latencies: list[float] = field(default_factory=list[float])
     seen: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
@@ -61,7 +64,8 @@ class _Reader(asyncio.Protocol):
 
     def _take(self, run: dict[str, dict[str, float]], now: float) -> None:
         self._deliveries.count += 1
-        self._deliveries.latencies.append(now - run["payload"]["at"])
+        if run["payload"]["at"] >= 0:
+            self._deliveries.latencies.append(now - run["payload"]["at"])
         self._deliveries.came.set()
 
 

@@ -3,23 +3,28 @@
 import asyncio
 import contextlib
 import itertools
+from collections.abc import AsyncGenerator
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx2
 import orjson
 import psycopg
 
 from runcord.clock import monotonic
-from runcord_bench import floor
+from runcord_bench import floor, http_load
 from runcord_bench.database import Databases
-from runcord_bench.load import PAYLOAD, closed_loop
+from runcord_bench.http_load import Connection
+from runcord_bench.load import PAYLOAD
+from runcord_bench.process import running_modules
 from runcord_bench.report import Check, Line, Report
 from runcord_bench.sampling import Effort, Figure, Sample, in_turn
 from runcord_bench.server import JOB, Server, running_server
 from runcord_bench.subscribers import Deliveries, subscribed
 
-SATURATING = 32
-"""Callers that trigger as fast as they are answered."""
+SATURATING = 16
+"""Connections that trigger as fast as they are answered."""
+PACE_SECS = 0.005
+"""Between an answer and the next trigger of whoever measures meanwhile."""
 MANY = 500
 """Subscribers at half load, each with a tag of its own."""
 ACTIVE = 50
@@ -30,6 +35,8 @@ MEMORY_KB = 100
 _SETTLE_SECS = 15.0
 _STREAMS = {"RUNCORD_STREAMS": "20000", "RUNCORD_STREAMS_PER_PROJECT": "20000"}
 _FLOOR_APPENDS = 5
+_CONNECTIONS = 8
+_UNTIMED = -1.0
 
 
 def measure(databases: Databases, effort: Effort) -> Report:
@@ -61,7 +68,7 @@ def measure(databases: Databases, effort: Effort) -> Report:
         )
     names = {
         "idle": "one subscriber, one trigger at a time",
-        "saturated": f"one subscriber of all, {SATURATING} callers",
+        "saturated": f"one subscriber of all, {SATURATING} callers besides",
         "many": f"{MANY} subscribers, half of that load",
         "mostly idle": f"{idle:,} subscribers, {ACTIVE_RATE:g} a second to {ACTIVE} of them",
     }
@@ -90,41 +97,44 @@ def _within(what: str, figure: Figure, most_ms: float) -> Check:
 
 
 async def _idle(server: Server, triggers: int, losses: list[int]) -> Sample:
-    async with _client(server) as http, subscribed(server, ["bench:idle"]) as deliveries:
+    async with _connections(server) as free, subscribed(server, ["bench:idle"]) as deliveries:
         for _ in range(triggers):
             before = deliveries.count
-            await _trigger(http, "idle")
+            await _trigger(server, free, "idle")
             await _until(deliveries, before + 1)
         losses.append(_wrong(deliveries, triggers))
         return Sample(None, deliveries.latencies)
 
 
 async def _saturated(server: Server, seconds: float, losses: list[int]) -> Sample:
-    async with _client(server) as http, subscribed(server, ["bench:busy"]) as deliveries:
-        sent = itertools.count()
-
-        async def trigger() -> None:
-            await _trigger(http, "busy")
-            next(sent)
-
-        sample = await closed_loop(SATURATING, seconds, trigger)
-        expected = next(sent)
-        await _until(deliveries, expected)
-        losses.append(_wrong(deliveries, expected))
-        return Sample(sample.rate, deliveries.latencies)
+    """Trigger one after the other while another process triggers as fast as it can, all for one subscriber."""
+    arguments = (*_address(server), _body("busy", _UNTIMED).decode(), str(SATURATING), str(seconds))
+    with running_modules("http_load", *arguments, count=1) as [others]:
+        async with _connections(server) as free, subscribed(server, ["bench:busy"]) as deliveries:
+            others.begin()
+            begun, paced = monotonic(), 0
+            while monotonic() < begun + seconds:
+                await _trigger(server, free, "busy")
+                paced += 1
+                await asyncio.sleep(PACE_SECS)
+            sample, answered = await asyncio.to_thread(http_load.result, others, seconds)
+            await _until(deliveries, answered + paced)
+            losses.append(_wrong(deliveries, answered + paced))
+            return Sample(sample.rate, deliveries.latencies)
 
 
 async def _paced(
     server: Server, subscribers: int, active: int, rate: float, seconds: float, losses: list[int]
 ) -> Sample:
     """Trigger at a rate, in turn for each of the first `active` of so many subscribers."""
-    async with _client(server) as http, subscribed(server, [f"bench:{n}" for n in range(subscribers)]) as deliveries:
+    tags = [f"bench:{n}" for n in range(subscribers)]
+    async with _connections(server) as free, subscribed(server, tags) as deliveries:
         begun = monotonic()
         total = max(1, int(rate * seconds))
         async with asyncio.TaskGroup() as tasks:
             for n in range(total):
                 await asyncio.sleep(max(0.0, begun + n / rate - monotonic()))
-                tasks.create_task(_trigger(http, str(n % active)))
+                tasks.create_task(_trigger(server, free, str(n % active)))
         took = monotonic() - begun
         await _until(deliveries, total)
         losses.append(_wrong(deliveries, total))
@@ -139,9 +149,35 @@ async def _memory_of_idle(server: Server, subscribers: int) -> float:
             return (_memory_kb(server) - before) / subscribers
 
 
-async def _trigger(http: httpx2.AsyncClient, tag: str) -> None:
-    body = {"payload": {**PAYLOAD, "at": monotonic()}, "tags": {"bench": tag}}
-    (await http.post(f"/v1/jobs/{JOB}/trigger", content=orjson.dumps(body))).raise_for_status()
+async def _trigger(server: Server, free: "asyncio.Queue[Connection]", tag: str) -> None:
+    """Trigger a run that says when it was wanted: before there was a connection for it."""
+    _, key, path = _address(server)
+    request = http_load.post(path, key, _body(tag, monotonic()))
+    connection = await free.get()
+    await connection.send(request)
+    free.put_nowait(connection)
+
+
+def _body(tag: str, at: float) -> bytes:
+    return orjson.dumps({"payload": {**PAYLOAD, "at": at}, "tags": {"bench": tag}})
+
+
+def _address(server: Server) -> tuple[str, str, str]:
+    return str(urlsplit(server.base_url).port), server.api_key, f"/v1/jobs/{JOB}/trigger"
+
+
+@contextlib.asynccontextmanager
+async def _connections(server: Server) -> AsyncGenerator["asyncio.Queue[Connection]"]:
+    """Hold connections open that nobody is using."""
+    free: asyncio.Queue[Connection] = asyncio.Queue()
+    opened = [await Connection.open(int(_address(server)[0])) for _ in range(_CONNECTIONS)]
+    for connection in opened:
+        free.put_nowait(connection)
+    try:
+        yield free
+    finally:
+        for connection in opened:
+            connection.close()
 
 
 async def _until(deliveries: Deliveries, count: int) -> None:
@@ -162,12 +198,6 @@ def _wrong(deliveries: Deliveries, expected: int) -> int:
 def _memory_kb(server: Server) -> float:
     status = Path(f"/proc/{server.pid}/status").read_text()
     return float(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
-
-
-def _client(server: Server) -> httpx2.AsyncClient:
-    headers = {"Authorization": f"Bearer {server.api_key}", "Content-Type": "application/json"}
-    limits = httpx2.Limits(max_connections=SATURATING, max_keepalive_connections=SATURATING)
-    return httpx2.AsyncClient(base_url=server.base_url, headers=headers, timeout=30, limits=limits)
 
 
 async def _floor(dsn: str, appends: int) -> Sample:
