@@ -201,7 +201,7 @@ def test_a_name_that_is_no_benchmark_is_refused() -> None:
         [*BENCH, "--only", "speed"], env=environment(), capture_output=True, text=True, timeout=30, check=False
     )
     assert outcome.returncode == 2
-    assert "appends, whole_life, latency" in outcome.stderr
+    assert "no benchmark 'speed': appends, triggers, whole_life, latency" in outcome.stderr
 
 
 def test_every_benchmark_has_its_section_on_the_page() -> None:
