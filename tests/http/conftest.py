@@ -11,11 +11,10 @@ from zlib import crc32
 
 import psycopg
 import pytest
-from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from runcord.clock import monotonic
-from runcord.http.app import create_app
+from runcord.http.app import Application, create_app
 from runcord.http.credentials import create_project
 from runcord.http.key_administration import create_key
 from runcord.settings import load_settings
@@ -97,7 +96,7 @@ NewApi = Callable[..., Api]
 
 
 @pytest.fixture
-def app(dsn: str, request: pytest.FixtureRequest) -> Iterator[Starlette]:
+def app(dsn: str, request: pytest.FixtureRequest) -> Iterator[Application]:
     """The application; it runs while a client or its lifespan does.
 
     After one test of sixteen, projections that are built anew of what it has left in the ledger are held against the
@@ -108,7 +107,7 @@ def app(dsn: str, request: pytest.FixtureRequest) -> Iterator[Starlette]:
         check_rebuilt(dsn, PROJECT)
 
 
-def application(dsn: str) -> Starlette:
+def application(dsn: str) -> Application:
     """Return an application on a database that has the project."""
     with psycopg.connect(dsn, autocommit=True) as conn:
         create_project(conn, PROJECT, "Test")
@@ -116,14 +115,14 @@ def application(dsn: str) -> Starlette:
 
 
 @pytest.fixture
-def client(app: Starlette) -> Iterator[TestClient]:
+def client(app: Application) -> Iterator[TestClient]:
     """A client without a credential; the server runs as long as it. Every answer is held against the description."""
     with served(app) as client:
         yield client
 
 
 @contextmanager
-def served(app: Starlette) -> Iterator[TestClient]:
+def served(app: Application) -> Iterator[TestClient]:
     """Serve an application to a client that checks every answer."""
     with TestClient(app, follow_redirects=False) as client:
         client.event_hooks["response"] = [check_response]

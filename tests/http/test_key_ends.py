@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 import httpx2
 import psycopg
 import pytest
-from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from tests.http.conftest import PROJECT, Api
 
@@ -16,6 +15,7 @@ from runcord.errors import KeyNotActive, Unauthenticated
 from runcord.handling.keys import RotateKey, Rotation
 from runcord.handling.sealing import Sealer
 from runcord.http import credentials, remembered
+from runcord.http.app import Application
 from runcord.http.credentials import Credentials, create_project, new_key
 from runcord.http.key_administration import NewKey, create_key, revoke_key, rotate_key
 from runcord.http.remembered import CACHE_SECS
@@ -43,7 +43,7 @@ def key(dsn: str) -> NewKey:
 
 @pytest.mark.parametrize(("minutes", "status"), [(59, 200), (61, 401)])
 def test_a_grace_ends_by_the_ledgers_clock(
-    app: Starlette, new_secret: Callable[..., str], dsn: str, minutes: float, status: int
+    app: Application, new_secret: Callable[..., str], dsn: str, minutes: float, status: int
 ) -> None:
     secret = new_secret()
     with TestClient(app) as client:

@@ -12,7 +12,7 @@ from tests.http.conftest import PROJECT, Api
 from tests.http.test_public_tokens import signed
 
 from runcord.clock import unix_now
-from runcord.http.app import create_app, routes
+from runcord.http.app import create_app
 from runcord.http.compat.trigger.dialect import TRIGGER
 from runcord.http.compat.trigger.request_ids import request_key
 from runcord.http.key_administration import NewKey, create_key
@@ -49,9 +49,7 @@ OWN = (
 def servers(api: Api, dsn: str) -> Iterator[list[TestClient]]:
     """Two servers, each with all its own connections and memory."""
     with ExitStack() as stack:
-        apps = [create_app(load_settings(writers=1, readers=1), dsn) for _ in range(2)]
-        for app in apps:
-            app.router.routes[:] = routes(OWN)
+        apps = [create_app(load_settings(writers=1, readers=1), dsn, operations=OWN) for _ in range(2)]
         yield [stack.enter_context(TestClient(app)) for app in apps]
 
 

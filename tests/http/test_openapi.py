@@ -5,10 +5,8 @@ from inspect import getdoc
 
 import pytest
 from openapi_spec_validator import validate
-from starlette.applications import Starlette
-from starlette.routing import Route
 
-from runcord.http.app import Resource
+from runcord.http.app import resources
 from runcord.http.models.page import PageQuery
 from runcord.http.openapi import TAGS, describe, document, path_of, problem_of
 from runcord.http.operation import Operation
@@ -28,13 +26,12 @@ def test_the_document_is_served(api):
     assert served["paths"].keys() == document()["paths"].keys()
 
 
-def test_every_route_of_the_application_is_described(app: Starlette):
+def test_everything_that_is_served_is_described():
     described = {(path, method.upper()) for path, item in document()["paths"].items() for method in item}
     served = {
-        (re.sub(r"{(\w+):\w+}", r"{\1}", route.path).rstrip("/"), method)
-        for route in app.routes
-        if isinstance(route, Route) and isinstance(route.endpoint, Resource)
-        for method in route.endpoint.by_method
+        (re.sub(r"{(\w+):\w+}", r"{\1}", path), method)
+        for path, resource in resources(OPERATIONS).items()
+        for method in resource.by_method
     }
     assert described == served
 

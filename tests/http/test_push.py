@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 import httpx2
 import psycopg
 import pytest
-from starlette.applications import Starlette
 from tests.http.conftest import PROJECT, Api
 
 from runcord.clock import monotonic
-from runcord.http.app import create_app
+from runcord.http.app import Application, create_app
 from runcord.http.credentials import create_project
 from runcord.settings import load_settings
 
@@ -22,7 +21,7 @@ DEADLINE = 15.0
 
 
 @pytest.fixture
-def app(dsn: str) -> Starlette:
+def app(dsn: str) -> Application:
     """The application, with leave to reach some of loopback."""
     with psycopg.connect(dsn, autocommit=True) as conn:
         create_project(conn, PROJECT, "Test")

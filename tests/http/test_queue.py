@@ -8,8 +8,9 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
-from starlette.applications import Starlette
 from tests.http.conftest import DEADLINE, Api, NewApi
+
+from runcord.http.app import Application
 
 # --- taking -------------------------------------------------------------------------------------------
 
@@ -120,10 +121,10 @@ def anyio_backend() -> str:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Starlette, secret: str) -> AsyncIterator[httpx2.AsyncClient]:
+async def serving(app: Application, secret: str) -> AsyncIterator[httpx2.AsyncClient]:
     """Run the application in this event loop."""
     async with (
-        app.router.lifespan_context(app),
+        app.lifespan(app),
         httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app),
             base_url="http://test",
@@ -141,7 +142,7 @@ async def new_job(client: httpx2.AsyncClient) -> None:
 class Line:
     """The line of workers that wait for runs, watched."""
 
-    def __init__(self, app: Starlette, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
         self._arrivals = asyncio.Semaphore(0)
         hub = app.state.backend.hub
         ready = hub.ready
@@ -160,7 +161,7 @@ class Line:
 
 
 @pytest.mark.anyio
-async def test_nothing_due_is_answered_after_the_wait(app: Starlette, new_secret: Any) -> None:
+async def test_nothing_due_is_answered_after_the_wait(app: Application, new_secret: Any) -> None:
     async with serving(app, new_secret()) as client:
         await new_job(client)
         answer = await client.post("/v1/runs/dequeue", json={"worker_id": "w", "wait_secs": 0.05})
@@ -169,7 +170,7 @@ async def test_nothing_due_is_answered_after_the_wait(app: Starlette, new_secret
 
 @pytest.mark.anyio
 async def test_a_worker_that_waits_is_given_the_next_run(
-    app: Starlette, new_secret: Any, monkeypatch: pytest.MonkeyPatch
+    app: Application, new_secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving(app, new_secret()) as client:
         await new_job(client)
@@ -184,7 +185,7 @@ async def test_a_worker_that_waits_is_given_the_next_run(
 
 @pytest.mark.anyio
 async def test_many_workers_at_once_are_given_each_run_once(
-    app: Starlette, new_secret: Any, monkeypatch: pytest.MonkeyPatch
+    app: Application, new_secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving(app, new_secret()) as client:
         await new_job(client)
@@ -204,7 +205,7 @@ async def test_many_workers_at_once_are_given_each_run_once(
 class Departing:
     """A worker that asks for runs at the ASGI interface and goes away when told."""
 
-    def __init__(self, app: Starlette, secret: str, body: dict[str, Any]) -> None:
+    def __init__(self, app: Application, secret: str, body: dict[str, Any]) -> None:
         self.leave = asyncio.Event()
         self.answered = False
         self._body: bytes | None = orjson.dumps(body)
@@ -237,7 +238,7 @@ class Departing:
 
 @pytest.mark.anyio
 async def test_a_worker_that_left_the_line_is_given_nothing(
-    app: Starlette, new_secret: Any, monkeypatch: pytest.MonkeyPatch
+    app: Application, new_secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = new_secret()
     async with serving(app, secret) as client:
@@ -257,7 +258,7 @@ async def test_a_worker_that_left_the_line_is_given_nothing(
 @pytest.mark.parametrize("start", [False, True])
 @pytest.mark.anyio
 async def test_a_claim_under_way_is_given_back_when_its_worker_leaves(
-    app: Starlette, new_secret: Any, monkeypatch: pytest.MonkeyPatch, start: bool
+    app: Application, new_secret: Any, monkeypatch: pytest.MonkeyPatch, start: bool
 ) -> None:
     secret = new_secret()
     async with serving(app, secret) as client:

@@ -15,7 +15,7 @@ from tests.http.test_isolation import BODIES, NAMES, PROTECTED, path_with
 from tests.http.test_public_tokens import signed
 
 from runcord.http import targets
-from runcord.http.app import create_app, routes
+from runcord.http.app import create_app
 from runcord.http.compat.trigger import targets as trigger_dev
 from runcord.http.compat.trigger.routes import realtime, streams
 from runcord.http.key_administration import create_key
@@ -70,8 +70,8 @@ async def let_in(call: Call) -> Answer:
 @pytest.fixture
 def gate(api: Api, dsn: str) -> Iterator[TestClient]:
     """A server beside the one of `api`, all of whose routes let callers in, or do not."""
-    app = create_app(load_settings(writers=1, readers=1), dsn)
-    app.router.routes[:] = routes([replace(operation, handle=let_in) for operation in OPERATIONS])
+    operations = [replace(operation, handle=let_in) for operation in OPERATIONS]
+    app = create_app(load_settings(writers=1, readers=1), dsn, operations=operations)
     with TestClient(app) as client:
         yield client
 

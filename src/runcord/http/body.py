@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from runcord import json_text
 from runcord.errors import Invalid, TooLarge
+from runcord.http.document import exchange_of
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -31,6 +32,12 @@ async def read_body(request: Request, limit: int, timeout: float) -> bytes:
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > limit:
         raise _too_large(limit)
+    exchange = exchange_of(request.scope)
+    arrived = None if exchange is None else exchange.take_body()
+    if arrived is not None:
+        if len(arrived) > limit:  # it came in chunks, and nobody had said how long it would be
+            raise _too_large(limit)
+        return arrived
     chunks: list[bytes] = []
     size = 0
     try:

@@ -1,14 +1,12 @@
 """From an operation to an ASGI endpoint: authenticate, read, validate, call, answer."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
-import orjson
 import structlog
-from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from runcord.clock import monotonic
 from runcord.errors import (
     Forbidden,
     IllegalTransition,
@@ -24,37 +22,30 @@ from runcord.http.body import parse_json, read_body, validate
 from runcord.http.callers import authenticate, authorize
 from runcord.http.cors import HEADERS as CORS_HEADERS
 from runcord.http.dialect import Dialect
+from runcord.http.document import ACROSS_ORIGINS, SECURITY_HEADERS, USUAL, Document, Standing, dump
 from runcord.http.freshness import MIN_POSITION, position_of_answer
 from runcord.http.operation import Answer, Call, Operation, named_attempt
 from runcord.http.problems import problem, problem_headers, status_of
 from runcord.http.quiet_stream import QuietStream
+from runcord.http.request import Request
 from runcord.http.sse import EventStream
 from runcord.ids import new_id
 
 log = structlog.get_logger(__name__)
 
-_JSON = "application/json"
 _MAX_REQUEST_ID = 128
 
-SECURITY_HEADERS = {
-    "X-API-Version": "v1",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
 
+def endpoint(operation: Operation) -> ASGIApp:
+    """Return the ASGI application that answers the requests for an operation."""
+    standing = ACROSS_ORIGINS if operation.is_for_browsers else USUAL
 
-def endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
-    """Return the ASGI endpoint of an operation."""
-
-    async def respond(request: Request) -> Response:
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
         response = await answer(request, request_id_of(request))
-        if operation.is_for_browsers:
-            response.headers.update(CORS_HEADERS)
-        return response
+        await response(scope, receive, send)
 
-    async def answer(request: Request, request_id: str) -> Response:
+    async def answer(request: Request, request_id: str) -> Response | Document:
         try:
             call = await _prepare(operation, request, request_id)
             position = None
@@ -62,37 +53,40 @@ def endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
                 position = await position_of_answer(call.backend, call.project_id, request)
             given = await operation.handle(call)
             if given.position is None and position is not None:
-                given = replace(given, position=position)
-            return stream(given, operation, call) or render(given, request_id)
+                given = given._replace(position=position)
+            if given.blocks is not None or given.source is not None:
+                return stream(given, operation, call)
+            return render(given, request_id, standing)
         except RuncordError as error:
-            return refuse(error, request_id, _status_of(operation, error), operation.dialect)
+            return refuse(error, request_id, _status_of(operation, error), operation.dialect, standing)
         except Exception:
             log.exception("request_failed", operation=operation.operation_id, request_id=request_id)
-            return refuse(InternalError(), request_id, 500, operation.dialect)
+            return refuse(InternalError(), request_id, 500, operation.dialect, standing)
 
-    return respond
+    return serve
 
 
 def request_id_of(request: Request) -> str:
     """Return the request's id: the caller's own, if it is a sane one, so that logs of both sides meet."""
-    given = request.headers.get("x-request-id", "")
-    return given if 0 < len(given) <= _MAX_REQUEST_ID and given.isprintable() and given.isascii() else new_id("req")
+    given = request.headers.get("x-request-id")
+    if given and len(given) <= _MAX_REQUEST_ID and given.isprintable() and given.isascii():
+        return given
+    return new_id("req")
 
 
-def render(answer: Answer, request_id: str) -> Response:
+def render(answer: Answer, request_id: str, standing: Standing) -> Document:
     """Return the response for an answer."""
-    headers = {**SECURITY_HEADERS, "X-Request-ID": request_id, **answer.headers}
+    headers = {"x-request-id": request_id, **answer.headers}
     if answer.position is not None:
-        headers["Runcord-Position"] = str(answer.position)
+        headers["runcord-position"] = str(answer.position)
     if answer.version is not None:
-        headers["ETag"] = f'"{answer.version}"'
-    if answer.status in {204, 304}:
-        return Response(None, answer.status, headers)
-    return Response(dump(answer.body), answer.status, headers, _JSON)
+        headers["etag"] = f'"{answer.version}"'
+    body = None if answer.status in {204, 304} else dump(answer.body)
+    return Document(answer.status, standing, headers, body)
 
 
-def stream(answer: Answer, operation: Operation, call: Call) -> Response | None:
-    """Return the response that sends a stream, for as long as the caller's credential is good; None if it is none."""
+def stream(answer: Answer, operation: Operation, call: Call) -> Response:
+    """Return the response that sends a stream, for as long as the caller's credential is good."""
 
     async def is_permitted() -> bool:
         try:
@@ -104,24 +98,26 @@ def stream(answer: Answer, operation: Operation, call: Call) -> Response | None:
         return True
 
     headers = {**SECURITY_HEADERS, "X-Request-ID": call.request_id}
+    if operation.is_for_browsers:
+        headers |= CORS_HEADERS
     keepalive_secs = call.backend.settings.stream_keepalive_secs
-    if answer.blocks is not None:
-        return EventStream(answer.blocks, headers, keepalive_secs=keepalive_secs, is_permitted=is_permitted)
     if answer.source is not None:
         return QuietStream(answer.source, headers, keepalive_secs=keepalive_secs, is_permitted=is_permitted)
-    return None
+    assert answer.blocks is not None
+    return EventStream(answer.blocks, headers, keepalive_secs=keepalive_secs, is_permitted=is_permitted)
 
 
-def refuse(error: RuncordError, request_id: str, status: int, dialect: Dialect | None = None) -> Response:
+def refuse(
+    error: RuncordError,
+    request_id: str,
+    status: int,
+    dialect: Dialect | None = None,
+    standing: Standing = USUAL,
+) -> Document:
     """Return the response for an error, as a dialect has it."""
     own = problem_headers(status, error) if dialect is None else dialect.headers(error, status)
     body = problem(error, request_id, status) if dialect is None else dialect.body(error, status, request_id)
-    return Response(dump(body), status, {**SECURITY_HEADERS, "X-Request-ID": request_id, **own}, _JSON)
-
-
-def dump(body: Any) -> bytes:
-    """Return JSON bytes; times in RFC 3339, UTC, with `Z`."""
-    return orjson.dumps(body, option=orjson.OPT_UTC_Z)
+    return Document(status, standing, {"x-request-id": request_id, **own}, dump(body))
 
 
 def _status_of(operation: Operation, error: RuncordError) -> int:
@@ -144,7 +140,7 @@ async def _prepare(operation: Operation, request: Request, request_id: str) -> C
         limit = settings.max_body_bytes * operation.body_limit_factor
         value = parse_json(await read_body(request, limit, settings.request_timeout_secs))
         body = validate(operation.body, value, "the body")
-    call = Call(request, backend, request_id, key, token, public, body, query)
+    call = Call(request, backend, request_id, monotonic(), key, token, public, body, query)
     await authorize(operation, call)
     return call
 

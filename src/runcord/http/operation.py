@@ -3,13 +3,12 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.requests import Request
 
-from runcord.clock import monotonic
 from runcord.errors import Invalid, NotFound
 from runcord.http.backend import Backend
 from runcord.http.credentials import Key
@@ -48,6 +47,8 @@ class Body(BaseModel):
         if not isinstance(value, dict):
             return value
         members = cast(dict[str, Any], value)
+        if float not in map(type, members.values()):
+            return members
         whole = {
             name: int(number)
             for name in whole_members(cls) & members.keys()
@@ -72,8 +73,7 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What a handler returns: `body` is anything that orjson writes, or nothing."""
 
     body: Any = None
@@ -82,28 +82,27 @@ class Answer:
     """The ledger's position after a command, for `Runcord-Position`."""
     version: int | None = None
     """The version of the run or job in the body, for `ETag`."""
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = MappingProxyType({})
     blocks: Blocks | None = None
     """In the place of a body: what to send on a stream, for operations that are one."""
     source: OpenSource | None = None
     """The same, for streams of which very many are open and idle."""
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One request, authenticated and validated."""
 
     request: Request
     backend: Backend
     request_id: str
+    received: float
+    """When it was there, whole, by the monotonic clock."""
     key: Key | None = None
     token: RunToken | None = None
     public: PublicToken | None = None
     """A public token, or what a public API key is worth."""
     given_body: BaseModel | None = None
     given_query: BaseModel | None = None
-    received: float = field(default_factory=monotonic)
-    """When it was there, whole, by the monotonic clock."""
 
     @property
     def project_id(self) -> str:

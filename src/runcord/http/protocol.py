@@ -1,23 +1,26 @@
-"""HTTP/1.1 with request heads that are bounded in size and time.
+"""HTTP/1.1 with request heads that are bounded in size and time, and answers that are written at once.
 
 The parser alone would take a header line without end, and keep it; and nobody would ever close a connection on which
 nothing is asked, or half a question.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from runcord.errors import Invalid, RuncordError
 from runcord.http.body import RequestTimeout
-from runcord.http.endpoint import SECURITY_HEADERS, dump
+from runcord.http.document import EXCHANGE, SECURITY_HEADERS, dump
 from runcord.http.problems import problem
 from runcord.ids import new_id
 
 LARGEST_HEAD_BYTES = 64 * 1024
 """How much of a request line and headers is taken before the connection is closed; what arrives at once may be more."""
+
+_CLOSE = b"connection: close\r\n"
 
 _TOO_LATE = "the request line and headers did not arrive in time: send them at once"
 
@@ -75,6 +78,8 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         self._in_head = False
         self._await_no_head()
         super().on_headers_complete()
+        # The task that answers has been made, and has not begun.
+        cast(Scope, self.scope)["extensions"] = {EXCHANGE: CycleExchange(self.cycle)}
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self.config.head_secs, self._give_up)
@@ -104,3 +109,49 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         headers |= {"Content-Length": str(len(body)), "Connection": "close"}
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.transport.write(STATUS_LINE[status] + f"{lines}\r\n".encode("ascii") + body)
+
+
+class CycleExchange:
+    """The exchange of one of uvicorn's cycles, in which it keeps a request and its answer."""
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+
+        self.is_heard = False
+        """Whether the body was taken."""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether an answer has begun."""
+        return self._cycle.response_started
+
+    def take_body(self) -> bytes | None:
+        """Return the request's body if all of it is there."""
+        cycle = self._cycle
+        if cycle.more_body or cycle.disconnected:
+            return None
+        body, cycle.body = bytes(cycle.body), bytearray()
+        cycle.message_event.clear()
+        cycle.flow.resume_reading()
+        self.is_heard = True
+        return body
+
+    def answer(self, status: int, head: bytes, body: bytes) -> bool:
+        """Send a whole answer, unless one has begun or the client is too slow to take more."""
+        cycle = self._cycle
+        if cycle.response_started or cycle.flow.write_paused or cycle.disconnected:
+            return False
+        usual = b"".join([b"%b: %b\r\n" % pair for pair in cycle.default_headers])
+        if _CLOSE in head:
+            cycle.keep_alive = False
+        elif not cycle.keep_alive:
+            usual += _CLOSE
+        sent = b"" if cycle.scope["method"] == "HEAD" else body
+        cycle.transport.write(b"".join([STATUS_LINE[status], usual, head, b"\r\n", sent]))
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+        return True

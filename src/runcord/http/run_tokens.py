@@ -5,10 +5,14 @@ trigger, which speaks for the first attempt whoever claims it), `iat`, `exp`. It
 late worker hears that it is late (409) and not that it is unknown (401).
 """
 
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
+import orjson
 
 from runcord.clock import unix_now
 from runcord.errors import Unauthenticated
@@ -19,6 +23,13 @@ LIFE_SECS = 30 * 24 * 3600
 
 ISSUER = "runcord:run"
 _KNOWN = 8192
+
+
+def _base64url(part: bytes) -> bytes:
+    return urlsafe_b64encode(part).rstrip(b"=")
+
+
+_HEAD = _base64url(b'{"alg":"HS256","typ":"JWT"}')
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,7 @@ class RunTokens:
         }
         if claimed:
             claims["fence"] = run.fence
-        token = jwt.encode(claims, self._secret, algorithm="HS256")  # pyright: ignore[reportUnknownMemberType]
+        token = self._encode(claims)
         self._know(token, claims)
         return token
 
@@ -77,6 +88,12 @@ class RunTokens:
             del self._known[next(iter(self._known))]
         self._known[token] = claims
         return claims
+
+    def _encode(self, claims: Mapping[str, Any]) -> str:
+        """Return what `jwt.encode` would: every trigger and every claim signs one, and it takes six times as long."""
+        signed = b"%b.%b" % (_HEAD, _base64url(orjson.dumps(claims)))
+        signature = hmac.digest(self._secret, signed, "sha256")
+        return (b"%b.%b" % (signed, _base64url(signature))).decode()
 
     def _decode(self, token: str) -> dict[str, Any]:
         return jwt.decode(  # pyright: ignore[reportUnknownMemberType]

@@ -16,7 +16,6 @@ from typing import Any
 import psycopg
 import structlog
 import uvicorn
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
@@ -24,8 +23,10 @@ from uvicorn.supervisors import Multiprocess
 from runcord import faults
 from runcord.errors import ConfigurationError, RuncordError, Unavailable
 from runcord.http.app import create_app
+from runcord.http.document import exchange_of
 from runcord.http.endpoint import refuse, request_id_of
 from runcord.http.protocol import BoundedConfig
+from runcord.http.request import Request
 from runcord.logs import configure_logging, current_request
 from runcord.settings import load_settings
 
@@ -213,11 +214,12 @@ class Draining:
         current_request.set(scope)
         task = asyncio.current_task()
         assert task is not None
+        exchange = exchange_of(scope)
         heard_all = begun = False
 
         async def receive_or_stop() -> Message:
             nonlocal heard_all
-            if heard_all:
+            if heard_all or (exchange is not None and exchange.is_heard):
                 return await self._disconnect(receive)
             message = await receive()
             heard_all = message["type"] == "http.request" and not message.get("more_body", False)
@@ -228,16 +230,19 @@ class Draining:
             begun = True
             await send(message)
 
+        def is_answered() -> bool:
+            return begun or (exchange is not None and exchange.is_answered)
+
         self._running.add(task)
         try:
             await self._app(scope, receive_or_stop, note_and_send)
         except asyncio.CancelledError:
-            if begun or not self._stopping.is_set():
+            if is_answered() or not self._stopping.is_set():
                 raise
             task.uncancel()
         finally:
             self._running.discard(task)
-        if not begun and self._stopping.is_set():
+        if self._stopping.is_set() and not is_answered():
             await self._turn_away(scope, receive, send)
 
     async def _disconnect(self, receive: Receive) -> Message:
@@ -256,8 +261,8 @@ class Draining:
 
     async def _turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
         reason = Unavailable("the server is shutting down; try another, or again shortly")
-        response = refuse(reason, request_id_of(Request(scope)), 503)
-        response.headers["Connection"] = "close"
+        response = refuse(reason, request_id_of(Request(scope, receive, send)), 503)
+        response.headers["connection"] = "close"
         await response(scope, receive, send)
 
 

@@ -58,7 +58,7 @@ class TriggerItem(Body):
 
     @model_validator(mode="after")
     def _has_one_time(self) -> "TriggerItem":
-        if sum(value is not None for value in (self.scheduled_at, self.delay_secs, self.delay)) > 1:
+        if (self.scheduled_at, self.delay_secs, self.delay).count(None) < 2:
             raise ValueError("give one of scheduled_at, delay_secs and delay, not several")
         return self
 

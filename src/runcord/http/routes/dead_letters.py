@@ -1,6 +1,5 @@
 """Dead letters: why they lie there, what became of them, and which are alike."""
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -37,7 +36,7 @@ async def list_dead_letter_entries(call: Call) -> Answer:
     )
     shown = found[: query.size]
     cursor = moment.cursor(_ENTRIES, shown[-1].position or 0) if len(found) > query.size else None
-    return replace(page(call, query, [_entry(entry) for entry in shown], cursor), position=moment.position)
+    return page(call, query, [_entry(entry) for entry in shown], cursor)._replace(position=moment.position)
 
 
 async def list_dead_letter_groups(call: Call) -> Answer:
@@ -60,7 +59,7 @@ async def list_dead_letter_groups(call: Call) -> Answer:
     shown = found[: query.size]
     more = len(found) > query.size
     cursor = moment.cursor(_GROUPS, shown[-1].size, shown[-1].fingerprint) if more else None
-    return replace(page(call, query, [_group(group) for group in shown], cursor), position=moment.position)
+    return page(call, query, [_group(group) for group in shown], cursor)._replace(position=moment.position)
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Runs: what their workers left on record, and where they stand among other runs."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from runcord.http.compat.strait.render import (
@@ -149,7 +148,7 @@ async def _lineage_then(call: Call, query: MomentPageQuery) -> Answer:
     runs = [await run_at(call, CODEC.decode(row[0]).run_id, moment.position) for row in shown]
     next_cursor = moment.cursor(_LINEAGE, shown[-1][5], shown[-1][4]) if len(rows) > query.size else None
     answer = page(call, query, [await run_as_it_was(call, run) for run in runs], next_cursor)
-    return replace(answer, position=moment.position)
+    return answer._replace(position=moment.position)
 
 
 async def _chain(call: Call, query: MomentPageQuery, place: Sequence[int] | None, until: int) -> list[Row]:

@@ -159,7 +159,7 @@ async def _newest_first_then(call: Call, query: FilterQuery, wanted: RunFilter) 
     shown = found[: query.size]
     next_cursor = moment.cursor(_RUNS, shown[-1].created_position) if len(found) > query.size else None
     rows = [shown_run(call, past.run, past.documents.payload, past.documents.result) for past in shown]
-    return replace(page(call, query, rows, next_cursor), position=moment.position)
+    return page(call, query, rows, next_cursor)._replace(position=moment.position)
 
 
 def _is_known(call: Call, version: int) -> bool:

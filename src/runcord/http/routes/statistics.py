@@ -1,6 +1,5 @@
 """Statistics: how jobs did, hour by hour."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,7 +55,7 @@ async def list_statistics(call: Call) -> Answer:
     found = await statistics(backend.read, project_id, window, shown, by_hour=query.by == "hour")
     hours = [int(time.timestamp()) for time in window]
     cursor = encode_cursor(_STATISTICS, *hours, shown[-1]) if len(active) > query.size else None
-    return replace(page(call, query, [_job(job, window, query) for job in found], cursor), position=head)
+    return page(call, query, [_job(job, window, query) for job in found], cursor)._replace(position=head)
 
 
 async def _window(call: Call, query: StatisticsQuery | AllStatisticsQuery) -> Window:

@@ -1,7 +1,6 @@
 """Tags: which there are, and how many runs have each."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from runcord.http.models.page import list_of, page
 from runcord.http.models.views import TagCount, TagsQuery
@@ -35,7 +34,7 @@ async def list_tags(call: Call) -> Answer:
         {"key": tag.key, "value": tag.value, "total": tag.total, "by_status": _by_name(tag.by_status)} for tag in found
     ]
     cursor = None if following is None else moment.cursor(_TAGS, *following)
-    return replace(page(call, query, rows, cursor), position=moment.position)
+    return page(call, query, rows, cursor)._replace(position=moment.position)
 
 
 def _by_name(by_status: Mapping[Status, int]) -> dict[str, int]:

@@ -79,8 +79,9 @@ def render_run(
         members["error"] = run.error.message
         if run.error.type:
             members["error_class"] = run.error.type
+    own = run.__dict__  # what is not there has its default, which is None
     for name in _RUN_FIELDS:
-        value = getattr(run, name)
+        value = own.get(name)
         if value is not None:
             members[name] = value
     if run.tags:
