@@ -1,7 +1,7 @@
 """The ASGI application."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 from starlette.datastructures import State
@@ -40,22 +40,17 @@ class Application:
         self.lifespan = lifespan
         self._router = Router(lifespan=cast(Lifespan[Any], lifespan))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Live, or answer a request."""
         scope["app"] = self
-        if scope["type"] == "http":
-            await self._answer(scope, receive, send)
-        else:
-            await self._router(scope, receive, send)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return self._router(scope, receive, send)
         found = self._resources.find(scope["path"])
         if found is None:
             request_id = request_id_of(Request(scope, receive, send))
-            await refuse(NotFound("there is nothing under this path"), request_id, 404)(scope, receive, send)
-        else:
-            scope["path_params"] = found.parameters
-            await found.served(scope, receive, send)
+            return refuse(NotFound("there is nothing under this path"), request_id, 404)(scope, receive, send)
+        scope["path_params"] = found.parameters
+        return found.served.serving(scope, receive, send)(scope, receive, send)
 
 
 def create_app(
@@ -103,18 +98,16 @@ class Resource:
         more = [*(["HEAD"] if "GET" in self.by_method else []), *(["OPTIONS"] if self._is_for_browsers else [])]
         self._allowed = sorted({*self.by_method, *more})
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+    def serving(self, scope: Scope, receive: Receive, send: Send) -> ASGIApp:
+        """Return what answers a request: the endpoint for its method, or a refusal."""
         method = scope["method"]
         serve = self.by_method.get("GET" if method == "HEAD" else method)
-        if serve is None:
-            serve = self._refusal(Request(scope, receive, send))
-        await serve(scope, receive, send)
+        return serve or self._refusal(Request(scope, receive, send))
 
     def _refusal(self, request: Request) -> Response | Document:
         """Return the answer to what is no operation: a browser's question, or a method that is not there."""
         if request.method == "OPTIONS" and self._is_for_browsers:
-            asked = request.headers.get("access-control-request-headers", "")
+            asked = request.fields.get("access-control-request-headers", "")
             return Response(None, 204, {**SECURITY_HEADERS, **preflight_headers(self._allowed, asked)})
         allowed = ", ".join(self._allowed)
         refusal = MethodNotAllowed(f"{request.url.path} does not take {request.method}, only {allowed}")

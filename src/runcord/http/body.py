@@ -5,11 +5,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 
 from runcord import json_text
 from runcord.errors import Invalid, TooLarge
 from runcord.http.document import exchange_of
+from runcord.http.request import Request
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -29,7 +30,7 @@ async def read_body(request: Request, limit: int, timeout: float) -> bytes:
         RequestTimeout: it did not arrive within `timeout` seconds.
         Invalid: the client went away in the middle of it.
     """
-    length = request.headers.get("content-length", "")
+    length = request.fields.get("content-length", "")
     if length.isdigit() and int(length) > limit:
         raise _too_large(limit)
     exchange = exchange_of(request.scope)

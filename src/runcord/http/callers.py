@@ -3,14 +3,13 @@
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from starlette.requests import Request
-
 from runcord.clock import unix_now
 from runcord.errors import Forbidden, ScopeMissing, TokenExpired, TokenSpent, Unauthenticated
 from runcord.http.backend import Backend
 from runcord.http.credentials import SQL, Key
 from runcord.http.operation import Call, Operation, TokenAccess
 from runcord.http.public_tokens import PublicToken, token_of_public_key
+from runcord.http.request import Request
 from runcord.http.run_tokens import RunToken
 from runcord.key.token_scopes import Action, Resource, permits
 
@@ -39,12 +38,12 @@ async def authenticate(operation: Operation, request: Request, backend: Backend)
     """
     if not operation.takes_credentials:
         return Caller()
-    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not secret.strip():
-        raise Unauthenticated
+    scheme, _, secret = request.fields.get("authorization", "").partition(" ")
     secret = secret.strip()
+    if scheme.lower() != "bearer" or not secret:
+        raise Unauthenticated
     if not secret.startswith("eyJ"):  # the beginning of every JWT
-        key = await backend.credentials.find(secret)
+        key = backend.credentials.known(secret) or await backend.credentials.find(secret)
         if key.form != "trigger-pk":
             _require_scope(operation, key)
             return Caller(key=key)
@@ -81,7 +80,7 @@ async def authorize(operation: Operation, call: Call) -> None:
 
 
 def _require_scope(operation: Operation, key: Key) -> None:
-    if operation.scope is not None:
+    if operation.scope is not None and operation.scope not in key.scopes:
         key.require(operation.scope, *operation.other_scopes)
 
 

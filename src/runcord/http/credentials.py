@@ -86,6 +86,11 @@ class Credentials:
         self._pool = pool
         self._found = Remembered(self._ask)
 
+    def known(self, secret: str) -> Key | None:
+        """Return the key, if it was found good a moment ago."""
+        found = self._found.known(hash_key(secret))
+        return None if found is None or found.ends_at <= monotonic() else found.key
+
     async def find(self, secret: str) -> Key:
         """Return the key.
 

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from runcord.http.cors import HEADERS as CORS_HEADERS
 
-JSON = b"application/json"
+JSON = "application/json"
 
 SECURITY_HEADERS: Mapping[str, str] = {
     "X-API-Version": "v1",
@@ -23,7 +23,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
-_UNPRINTABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_UNPRINTABLE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def dump(body: Any) -> bytes:
@@ -66,16 +66,25 @@ class Standing:
     """Headers that all answers of a kind have."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        self.pairs = _pairs(headers)
-        self.lines = _lines(self.pairs)
+        own = {name.lower(): value for name, value in headers.items()}
+        self.pairs = _pairs(own)
+        self.lines = _lines(own)
 
 
 def _pairs(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
-def _lines(pairs: list[tuple[bytes, bytes]]) -> bytes:
-    return b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+def _lines(headers: Mapping[str, str]) -> bytes:
+    """Return headers as they are written.
+
+    Raises:
+        ValueError: one has a line end in it, or something else that no header may have.
+    """
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode("latin-1")
+    if _UNPRINTABLE.search(lines) or not lines.count(b"\r") == lines.count(b"\n") == len(headers):
+        raise ValueError("a header of an answer is not printable")
+    return lines
 
 
 USUAL = Standing(SECURITY_HEADERS)
@@ -84,32 +93,31 @@ ACROSS_ORIGINS = Standing({**SECURITY_HEADERS, **CORS_HEADERS})
 
 
 class Document:
-    """The response with a JSON document, or with no body at all."""
+    """The response with a JSON document, or with no body at all. Names of `headers` are in lower case."""
 
-    def __init__(self, status: int, standing: Standing, headers: Mapping[str, str], body: bytes | None) -> None:
+    def __init__(self, status: int, standing: Standing, headers: MutableMapping[str, str], body: bytes | None) -> None:
         self._status = status
         self._standing = standing
-        self._body = body
-        self.headers: MutableMapping[str, str] = {name.lower(): value for name, value in headers.items()}
-        """Those beside the standing ones, by their names in lower case."""
+        self._body = body or b""
+        self.headers = headers
+        """Those beside the standing ones."""
+        if body is not None:
+            headers["content-length"] = str(len(body))
+            headers.setdefault("content-type", JSON)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request.
+    def is_sent_at_once(self, scope: Scope) -> bool:
+        """Answer the request by way of the server's exchange; False if there is none, or it cannot just now.
 
         Raises:
             ValueError: a header has a line end in it, or something else that no header may have.
         """
-        pairs = _pairs(self.headers)
-        if any(_UNPRINTABLE.search(value) for _, value in pairs):
-            raise ValueError("a header of an answer is not printable")
-        body = self._body or b""
-        if self._body is not None:
-            pairs.append((b"content-length", b"%d" % len(body)))
-            if "content-type" not in self.headers:
-                pairs.append((b"content-type", JSON))
+        head = self._standing.lines + _lines(self.headers)
         exchange = exchange_of(scope)
-        if exchange is not None and exchange.answer(self._status, self._standing.lines + _lines(pairs), body):
-            return
-        headers = [*self._standing.pairs, *pairs]
-        await send({"type": "http.response.start", "status": self._status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        return exchange is not None and exchange.answer(self._status, head, self._body)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request. Raises as `is_sent_at_once` does."""
+        if not self.is_sent_at_once(scope):
+            headers = [*self._standing.pairs, *_pairs(self.headers)]
+            await send({"type": "http.response.start", "status": self._status, "headers": headers})
+            await send({"type": "http.response.body", "body": self._body})

@@ -43,7 +43,8 @@ def endpoint(operation: Operation) -> ASGIApp:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
         response = await answer(request, request_id_of(request))
-        await response(scope, receive, send)
+        if not (isinstance(response, Document) and response.is_sent_at_once(scope)):
+            await response(scope, receive, send)
 
     async def answer(request: Request, request_id: str) -> Response | Document:
         try:
@@ -68,7 +69,7 @@ def endpoint(operation: Operation) -> ASGIApp:
 
 def request_id_of(request: Request) -> str:
     """Return the request's id: the caller's own, if it is a sane one, so that logs of both sides meet."""
-    given = request.headers.get("x-request-id")
+    given = request.fields.get("x-request-id")
     if given and len(given) <= _MAX_REQUEST_ID and given.isprintable() and given.isascii():
         return given
     return new_id("req")
@@ -76,7 +77,9 @@ def request_id_of(request: Request) -> str:
 
 def render(answer: Answer, request_id: str, standing: Standing) -> Document:
     """Return the response for an answer."""
-    headers = {"x-request-id": request_id, **answer.headers}
+    headers = {"x-request-id": request_id}
+    if answer.headers:
+        headers |= {name.lower(): value for name, value in answer.headers.items()}
     if answer.position is not None:
         headers["runcord-position"] = str(answer.position)
     if answer.version is not None:
@@ -117,7 +120,8 @@ def refuse(
     """Return the response for an error, as a dialect has it."""
     own = problem_headers(status, error) if dialect is None else dialect.headers(error, status)
     body = problem(error, request_id, status) if dialect is None else dialect.body(error, status, request_id)
-    return Document(status, standing, {"x-request-id": request_id, **own}, dump(body))
+    headers = {"x-request-id": request_id, **{name.lower(): value for name, value in own.items()}}
+    return Document(status, standing, headers, dump(body))
 
 
 def _status_of(operation: Operation, error: RuncordError) -> int:
@@ -128,7 +132,8 @@ def _status_of(operation: Operation, error: RuncordError) -> int:
 
 async def _prepare(operation: Operation, request: Request, request_id: str) -> Call:
     backend: Backend = request.app.state.backend
-    _refuse_nul_in_path(request)
+    if "\0" in request.scope["path"]:
+        raise NotFound("there is nothing under this path")
     key, token, public = await authenticate(operation, request, backend)
     if operation.access == "run":
         named_attempt(request)  # refused also where nothing asks for it
@@ -158,8 +163,3 @@ def _query_values(operation: Operation, request: Request) -> dict[str, Any]:
         field = operation.query.model_fields.get(name)
         values[name] = given if field is not None and "list" in str(field.annotation) else given[-1]
     return values
-
-
-def _refuse_nul_in_path(request: Request) -> None:
-    if any("\0" in str(value) for value in request.path_params.values()):
-        raise NotFound("there is nothing under this path")

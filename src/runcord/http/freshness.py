@@ -1,10 +1,9 @@
 """Reads that are not older than what the caller has seen: positions of answers, and waiting for them."""
 
-from starlette.requests import Request
-
 from runcord.clock import monotonic
 from runcord.errors import Invalid, PositionNotReached
 from runcord.http.backend import Backend
+from runcord.http.request import Request
 from runcord.streaming.events import last_position
 
 MIN_POSITION = "min_position"

@@ -12,7 +12,7 @@ def given_key(call: Call) -> str | None:
     Raises:
         Invalid: it is empty, too long, or not printable.
     """
-    headers = call.request.headers
+    headers = call.request.fields
     key = headers.get("x-idempotency-key", headers.get("idempotency-key"))
     if key is not None and not (1 <= len(key) <= _MAX_KEY and key.isprintable()):
         raise Invalid(f"the idempotency key must have 1 to {_MAX_KEY} printable characters")

@@ -7,7 +7,6 @@ from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, model_validator
-from starlette.requests import Request
 
 from runcord.errors import Invalid, NotFound
 from runcord.http.backend import Backend
@@ -15,6 +14,7 @@ from runcord.http.credentials import Key
 from runcord.http.dialect import Dialect
 from runcord.http.public_tokens import PublicToken
 from runcord.http.quiet_stream import OpenSource
+from runcord.http.request import Request
 from runcord.http.run_tokens import RunToken
 from runcord.http.sse import MEDIA_TYPE, Blocks
 from runcord.key.state import ALL
@@ -107,12 +107,16 @@ class Call(NamedTuple):
     @property
     def project_id(self) -> str:
         """The project that the credential belongs to; there is no other way to name one."""
+        if self.key is not None:
+            return self.key.project_id
         return self.token.project_id if self.token is not None else self.signer.project_id
 
     @property
     def signer(self) -> Key:
         """The API key that the caller has, or in whose name its public token was made. Run tokens have none."""
-        return self.public.key if self.public is not None else cast(Key, self.key)
+        key = self.public.key if self.public is not None else self.key
+        assert key is not None
+        return key
 
     @property
     def hidden(self) -> frozenset[str]:
@@ -129,7 +133,7 @@ class Call(NamedTuple):
         """Who calls, as the ledger names it."""
         if self.token is not None:
             return f"run:{self.token.run_id}"
-        return f"token:{self.public.key.key_id}" if self.public is not None else cast(Key, self.key).actor
+        return f"token:{self.public.key.key_id}" if self.public is not None else self.signer.actor
 
     @property
     def context(self) -> Context:
@@ -137,14 +141,14 @@ class Call(NamedTuple):
         return Context(
             actor=self.actor,
             request_id=self.request_id,
-            trace=self.request.headers.get("traceparent", "")[:128] or None,
+            trace=self.request.fields.get("traceparent", "")[:128] or None,
             received=self.received,
         )
 
     @property
     def wants_stream(self) -> bool:
         """Whether the caller asks for server-sent events."""
-        return MEDIA_TYPE in self.request.headers.get("accept", "")
+        return MEDIA_TYPE in self.request.fields.get("accept", "")
 
     @property
     def claim(self) -> Claim:
@@ -179,7 +183,7 @@ def named_attempt(request: Request) -> int | None:
     Raises:
         Invalid: it names none.
     """
-    given = request.headers.get("x-runcord-attempt")
+    given = request.fields.get("x-runcord-attempt")
     if given is None:
         return None
     if not (given.isascii() and given.isdigit() and len(given) <= 9 and int(given) > 0):

@@ -29,6 +29,11 @@ class Remembered(Generic[K, V]):
         self._known: dict[K, _Known[V]] = {}
         self._asking: dict[K, asyncio.Task[_Known[V]]] = {}
 
+    def known(self, key: K) -> V | None:
+        """Return the value if it is remembered."""
+        known = self._known.get(key)
+        return None if known is None or monotonic() >= known.asked_at + CACHE_SECS else known.value
+
     async def get(self, key: K, *, since: float = 0.0) -> V:
         """Return the value, asked for since a moment of the monotonic clock.
 

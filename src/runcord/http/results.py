@@ -11,7 +11,7 @@ MAX_RESULT = 1024 * 1024
 
 def bounded(call: Call, result: Any) -> Any:
     """Return the result; raise TooLarge if it has more than `MAX_RESULT` bytes of JSON."""
-    length = call.request.headers.get("content-length", "")
+    length = call.request.fields.get("content-length", "")
     surely_small = length.isdigit() and int(length) <= MAX_RESULT
     if result is not None and not surely_small and len(to_json(result)) > MAX_RESULT:
         raise TooLarge(f"the result is larger than {MAX_RESULT:,} bytes: keep it elsewhere and return where")

@@ -34,7 +34,7 @@ def sdk_answer(
     call: Call, body: Any, status: int = 200, *, position: int | None = None, version: int | None = None
 ) -> Answer:
     """Return an answer with the headers by which Strait's SDKs learn what the server can do."""
-    return Answer(body, status, position, version, _sdk_headers(call.request.headers.get("x-sdk-version", "")))
+    return Answer(body, status, position, version, _sdk_headers(call.request.fields.get("x-sdk-version", "")))
 
 
 def _sdk_headers(version: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from types import FrameType
 from typing import Any
 
@@ -153,13 +153,13 @@ class Draining:
         self.failure: BaseException | None = None
         """Why the application did not start."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Live, or answer a request."""
+        if scope["type"] == "http":
+            return self._answer(scope, receive, send)
         if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._answer(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            return self._live(scope, receive, send)
+        return self._app(scope, receive, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def shortened(message: Message) -> None:
@@ -299,6 +299,7 @@ def _config(app: ASGIApp | str, head_secs: float, workers: int = 1) -> uvicorn.C
         head_secs=head_secs,
         factory=isinstance(app, str),
         workers=workers,
+        interface="asgi3",
         ws="none",
         lifespan="on",
         log_config=None,

@@ -10,11 +10,11 @@ from contextlib import aclosing
 from typing import Any
 
 import orjson
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from runcord.errors import Invalid
+from runcord.http.request import Request
 
 MEDIA_TYPE = "text/event-stream"
 
@@ -66,7 +66,7 @@ def last_event_id(request: Request) -> int | None:
     Raises:
         Invalid: the header holds something that is never sent as an id.
     """
-    given = request.headers.get("last-event-id", "").strip()
+    given = request.fields.get("last-event-id", "").strip()
     if not given:
         return None
     if not (given.isascii() and given.isdigit() and len(given) <= _MOST_DIGITS):

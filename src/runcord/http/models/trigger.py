@@ -70,6 +70,8 @@ class TriggerItem(Body):
     @property
     def overrides(self) -> dict[str, Any] | None:
         """What the run wishes otherwise than its job."""
+        if self.model_fields_set.isdisjoint(_OVERRIDES):
+            return None
         given = {name: getattr(self, name) for name in _OVERRIDES}
         return {name: value for name, value in given.items() if value is not None} or None
 

@@ -4,14 +4,13 @@ import asyncio
 import random
 from typing import Any
 
-from starlette.requests import Request
-
 from runcord.errors import Forbidden, Invalid, JobNotFound, RuncordError
 from runcord.handling.runs import CommandRuns
 from runcord.http.compat.strait.render import render_checkpoint, render_run
 from runcord.http.models.answers import Claims, Settlements
 from runcord.http.models.worker import DequeueBody, SettleBody, Settlement
 from runcord.http.operation import Answer, Call, Operation
+from runcord.http.request import Request
 from runcord.http.results import bounded
 from runcord.ledger.committer import Committed
 from runcord.projecting.handover import NOTHING, Handover, handovers

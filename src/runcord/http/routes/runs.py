@@ -164,7 +164,7 @@ async def _newest_first_then(call: Call, query: FilterQuery, wanted: RunFilter) 
 
 def _is_known(call: Call, version: int) -> bool:
     """Whether the caller has this version of the answer already (RFC 9110, weak comparison)."""
-    given = call.request.headers.get("if-none-match", "")
+    given = call.request.fields.get("if-none-match", "")
     tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
     return "*" in tags or f'"{version}"' in tags
 

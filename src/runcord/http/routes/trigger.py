@@ -35,8 +35,8 @@ async def trigger_job(call: Call) -> Answer:
     (`deduplicated`), a rate limit may refuse, a window may gather triggers (202, `debounced` or `buffered`).
     """
     body = call.body(TriggerBody)
-    request = _request(call, body, given_key(call) or body.idempotency_key)
-    request = request._replace(keys=Keys(body.debounce_key, body.batch_key, body.debouncing))
+    keys = Keys(body.debounce_key, body.batch_key, body.debouncing)
+    request = _request(call, body, given_key(call) or body.idempotency_key, keys)
     if body.dry_run:
         return await _rehearse(call, request)
     committed = await _execute(call, [request])
@@ -149,12 +149,9 @@ async def _rehearse(call: Call, request: TriggerRequest) -> Answer:
     return Answer(members | {name: at for name, at in times.items() if at is not None})
 
 
-def _request(call: Call, item: TriggerItem, key: str | None) -> TriggerRequest:
-    traces = {
-        name: call.request.headers[header][:_MAX_TRACE]
-        for header, name in _TRACE_HEADERS
-        if header in call.request.headers
-    }
+def _request(call: Call, item: TriggerItem, key: str | None, keys: Keys | None = None) -> TriggerRequest:
+    fields = call.request.fields
+    traces = {name: fields[header][:_MAX_TRACE] for header, name in _TRACE_HEADERS if header in fields}
     return TriggerRequest(
         run_id=new_id("run"),
         payload=item.payload,
@@ -171,6 +168,7 @@ def _request(call: Call, item: TriggerItem, key: str | None) -> TriggerRequest:
         parent_run_id=item.parent_run_id,
         overrides=item.overrides,
         debug_mode=item.debug_mode,
+        keys=keys,
     )
 
 

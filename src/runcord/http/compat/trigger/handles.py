@@ -23,4 +23,4 @@ async def handle_headers(call: Call, *scopes: str) -> dict[str, str]:
 
 def bearer(call: Call) -> str:
     """Return the credential that came with a call which was let in."""
-    return call.request.headers["authorization"].partition(" ")[2].strip()
+    return call.request.fields["authorization"].partition(" ")[2].strip()

@@ -22,4 +22,4 @@ def trigger_operation(
 
 def wants_new(call: Call) -> bool:
     """Return whether the client knows the newer names of statuses."""
-    return is_new(call.request.headers.get("x-trigger-api-version"))
+    return is_new(call.request.fields.get("x-trigger-api-version"))

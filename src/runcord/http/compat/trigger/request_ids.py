@@ -16,7 +16,7 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuv"
 
 def request_key(call: Call) -> str | None:
     """Return the key that a call shares with its repeats, if it has one."""
-    given = call.request.headers.get(_HEADER, "")
+    given = call.request.fields.get(_HEADER, "")
     return given if 0 < len(given) <= _LONGEST else None
 
 

@@ -141,7 +141,7 @@ async def get_task_batch_results(call: Call) -> Answer:
 
 async def _trigger(call: Call) -> tuple[Taken, int, str | None]:
     body = call.body(BatchBody)
-    key = call.request.headers.get("idempotency-key") or None
+    key = call.request.fields.get("idempotency-key") or None
     if key is not None and len(key) > _LONGEST_KEY:
         raise Invalid(f"an idempotency key has at most {_LONGEST_KEY:,} characters")
     batch_id = _batch_id(call, key)

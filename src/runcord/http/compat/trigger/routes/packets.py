@@ -35,7 +35,7 @@ async def upload_packet(call: Call) -> Answer:
         raise NotFound("this address is for a download")
     settings = call.backend.settings
     data = await read_body(call.request, settings.max_body_bytes * BODY_FACTOR, settings.request_timeout_secs)
-    content_type = call.request.headers.get("content-type", "application/json")[:128]
+    content_type = call.request.fields.get("content-type", "application/json")[:128]
     await keep(call.backend, grant, content_type, data)
     return Answer({})
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from starlette.requests import Request
 
 from runcord.clock import monotonic, utc_now
 from runcord.errors import Invalid, NotFound
@@ -22,6 +21,7 @@ from runcord.http.compat.trigger.shape_row import columns_without, row, schema
 from runcord.http.operation import Answer, Call, Operation, Target, TokenAccess
 from runcord.http.public_tokens import PublicToken
 from runcord.http.quiet_stream import is_gone
+from runcord.http.request import Request
 from runcord.http.run_answers import no_such_run
 from runcord.http.selecting import selection, tag
 from runcord.http.targets import batch_in_path, run_in_path

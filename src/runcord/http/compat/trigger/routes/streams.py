@@ -108,7 +108,7 @@ async def read_trigger_input(call: Call) -> Answer:
 
 
 async def _follow(call: Call, stream_id: str) -> Answer:
-    backend, project_id, headers = call.backend, call.project_id, call.request.headers
+    backend, project_id, headers = call.backend, call.project_id, call.request.fields
     run, _ = await load_run(call)
     idle_secs = min(_number(call, "timeout-seconds") or _IDLE_SECS, _LONGEST_IDLE_SECS)
     sequence = sequence_of(headers.get("last-event-id"))
@@ -164,14 +164,14 @@ async def _write(call: Call, run: Run, chunk: NewChunk) -> None:
 
 
 def _writer(call: Call, header: str) -> str | None:
-    given = call.request.headers.get(header)
+    given = call.request.fields.get(header)
     if given is not None and len(given) > _MOST_WRITER:
         raise Invalid(f"{header} has at most {_MOST_WRITER} characters")
     return given or None
 
 
 def _number(call: Call, header: str) -> int:
-    given = call.request.headers.get(header, "0")
+    given = call.request.fields.get(header, "0")
     if not (given.isascii() and given.isdigit() and len(given) <= 9):
         raise Invalid(f"{header} must be a whole number")
     return int(given)
