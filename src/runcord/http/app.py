@@ -1,7 +1,7 @@
 """The ASGI application."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, cast
 
 from starlette.datastructures import State
@@ -40,17 +40,21 @@ class Application:
         self.lifespan = lifespan
         self._router = Router(lifespan=cast(Lifespan[Any], lifespan))
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Live, or answer a request."""
         scope["app"] = self
-        if scope["type"] != "http":
-            return self._router(scope, receive, send)
+        if scope["type"] == "http":
+            await self._serving(scope, receive, send)(scope, receive, send)
+        else:
+            await self._router(scope, receive, send)
+
+    def _serving(self, scope: Scope, receive: Receive, send: Send) -> ASGIApp:
         found = self._resources.find(scope["path"])
         if found is None:
             request_id = request_id_of(Request(scope, receive, send))
-            return refuse(NotFound("there is nothing under this path"), request_id, 404)(scope, receive, send)
+            return refuse(NotFound("there is nothing under this path"), request_id, 404)
         scope["path_params"] = found.parameters
-        return found.served.serving(scope, receive, send)(scope, receive, send)
+        return found.served.serving(scope, receive, send)
 
 
 def create_app(
