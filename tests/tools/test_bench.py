@@ -63,9 +63,8 @@ def test_the_json_has_the_documented_members(quick_appends: tuple[dict[str, Any]
     assert set(appends) == documented("`benchmarks`")
     for line in appends["lines"]:
         assert set(line) == documented("`lines[]`")
-        for side in (line["product"], line["floor"], line["peer"]):
-            if side is not None:
-                assert set(side) | {"p50", "p99", "max"} == documented("`product`, `floor`, `peer`")
+        for side in (line["product"], line["floor"], *line["peers"].values()):
+            assert set(side) | {"p50", "p99", "max"} == documented("`product`, `floor`, `peers`")
     assert all(set(check) == documented("`checks[]`") for check in appends["checks"])
 
 
@@ -74,8 +73,8 @@ def test_every_side_was_measured_at_every_concurrency(quick_appends: tuple[dict[
     lines = {line["what"]: line for line in found["benchmarks"]["appends"]["lines"]}
     kinds = ("appends", "triggers")
     assert set(lines) == {f"{callers} concurrent {kind}" for callers in (1, 8, 32, 128) for kind in kinds}
-    assert {what for what, line in lines.items() if line["peer"]} == {
-        f"{callers} concurrent {kind}" for callers in (1, 32) for kind in kinds
+    assert {what: set(line["peers"]) for what, line in lines.items() if line["peers"]} == {
+        f"{callers} concurrent {kind}": {"eventsourcing's recorder"} for callers in (1, 32) for kind in kinds
     }
     for what, line in lines.items():
         assert what in printed
@@ -169,6 +168,29 @@ def test_the_double_claim_test_fails_when_it_should(order: str, attempts: str, s
     ]
     given_out = Counter((run_id, 1) for run_id in attempts)
     assert double_claim.verdict(len(runs), shares, given_out, ledger).passed is passes
+
+
+@pytest.mark.usefixtures("bench_on_path")
+@pytest.mark.parametrize(
+    ("given", "unwatched", "completed", "passes"),
+    [("abc", 0, 3, True), ("ab", 1, 3, True), ("abcc", 0, 3, False), ("ab", 0, 3, False), ("abc", 0, 2, False)],
+    ids=["all is well", "one by the library", "one given out twice", "one to nobody", "one not done"],
+)
+def test_the_check_of_drains_fails_when_it_should(given: str, unwatched: int, completed: int, passes: bool) -> None:
+    from runcord_bench.drain import Shares
+
+    assert Shares(3, unwatched, Counter(given)).check(completed).passed is passes
+
+
+@pytest.mark.usefixtures("bench_on_path")
+def test_a_line_says_how_the_product_stands_beside_the_best_peer() -> None:
+    from runcord_bench.report import line_of
+    from runcord_bench.sampling import Sample, figure
+
+    rates = {"product": 600.0, "floor": 1200.0, "quick": 800.0, "slow": 300.0}
+    line = line_of("drain", {side: figure([Sample(rate)]) for side, rate in rates.items()})
+    assert (line.to_floor, line.to_best_peer) == (0.5, 0.75)
+    assert line.to_peers == {"quick": 0.75, "slow": 2.0}
 
 
 def test_an_interrupted_benchmark_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import psycopg
 from runcord.errors import RuncordError
 from runcord_bench import (
     appends,
+    bulk,
+    cost,
+    drain,
     feed,
     latency,
     lists,
@@ -40,9 +44,12 @@ BENCHMARKS: Mapping[str, Callable[[Databases, Effort], Report]] = {
     "rebuild": rebuild.measure,
     "time_travel": time_travel.measure,
     "subscriptions": subscriptions.measure,
+    "bulk": bulk.measure,
+    "drain": drain.measure,
+    "cost": cost.measure,
 }
 
-QUICK = Effort(rounds=1, seconds=1.0, runs=2_000, triggers=60, listed=4_000, limit_secs=75)
+QUICK = Effort(rounds=1, seconds=1.0, runs=1_000, triggers=60, listed=4_000, limit_secs=120)
 FULL = Effort(rounds=3, seconds=3.0, runs=5_000, triggers=200, listed=1_000_000, limit_secs=600)
 
 
@@ -51,7 +58,7 @@ def main() -> int:
     options = _options()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGALRM, _out_of_time)
-    effort = QUICK if options.quick else FULL
+    effort = replace(QUICK if options.quick else FULL, peers=options.peers)
     reports: dict[str, Report] = {}
     try:
         with open_databases(options.dsn) as databases:
@@ -80,7 +87,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="tools/bench/run",
-        description="Measure Runcord beside floors and a peer, in one run. docs/how-to/benchmark.md explains each row.",
+        description="Measure Runcord beside floors and peers, in one run. docs/how-to/benchmark.md explains each row.",
     )
     parser.add_argument(
         "--only",
@@ -90,6 +97,7 @@ def _options() -> argparse.Namespace:
         help=f"some of: {', '.join(BENCHMARKS)}",
     )
     parser.add_argument("--quick", action="store_true", help="one short round each: a check, not a measurement")
+    parser.add_argument("--peers", action="store_true", help="beside PostgreSQL's job queues for Python, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
     parser.add_argument(
         "--dsn",

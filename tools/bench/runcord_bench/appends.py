@@ -7,7 +7,7 @@ that writes an event and a row is theirs, and what they take of the stock record
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 import uvloop
@@ -15,7 +15,7 @@ import uvloop
 from runcord_bench import double_claim, floor, gap, product, stock
 from runcord_bench.database import Databases
 from runcord_bench.load import closed_loop
-from runcord_bench.report import Check, Line, Report
+from runcord_bench.report import Check, Line, Report, line_of
 from runcord_bench.sampling import Effort, Sample, in_turn
 
 CONCURRENCY = (1, 8, 32, 128)
@@ -42,14 +42,14 @@ def measure(databases: Databases, effort: Effort) -> Report:
                     "floor": _sampler(floor_appends, floor_dsn, callers, effort),
                 }
                 if callers in STOCK_CONCURRENCY:
-                    sides["peer"] = lambda n=callers: stock.append_in_threads(recorder, n, effort.seconds)
-                lines.append(Line(f"{callers}{what}", **in_turn(effort.rounds, sides)))
+                    sides[stock.NAME] = lambda n=callers: stock.append_in_threads(recorder, n, effort.seconds)
+                lines.append(line_of(f"{callers}{what}", in_turn(effort.rounds, sides)))
         checks = [
             _against_stock(lines),
             gap.check(product_dsn, effort),
             double_claim.check(product_dsn, effort),
         ]
-    return Report(lines, checks, peer=stock.NAME)
+    return Report(lines, checks)
 
 
 async def product_appends(dsn: str, callers: int, seconds: float) -> Sample:
@@ -69,7 +69,7 @@ async def product_triggers(dsn: str, callers: int, seconds: float) -> Sample:
 
 async def floor_appends(dsn: str, callers: int, seconds: float) -> Sample:
     """Append to the floor's tables."""
-    with floor.group_commit(dsn) as writer:
+    with closing(floor.GroupCommit(dsn)) as writer:
         return await closed_loop(callers, seconds, writer.append)
 
 
@@ -85,7 +85,7 @@ def _sampler(
 
 
 def _against_stock(lines: list[Line]) -> Check:
-    times = next(line.to_peer for line in lines if line.what == f"{AT_CONCURRENCY}{APPENDS}")
+    times = next(line.to_best_peer for line in lines if line.what == f"{AT_CONCURRENCY}{APPENDS}")
     assert times is not None
     return Check(
         what=f"must: at least {MUST_TIMES_STOCK:g} times {stock.NAME} at {AT_CONCURRENCY}{APPENDS}",

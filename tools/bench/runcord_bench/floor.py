@@ -1,20 +1,24 @@
-"""The floor of the appends: the least code that commits single requests in groups, an event and a state row each."""
+"""The floor: the least code that commits what single callers ask for in groups, with every event and a state row."""
 
 import asyncio
 import threading
 import uuid
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib.resources import files
+from typing import Any, Generic, TypeVar
 
 import orjson
 import psycopg
 
 from runcord.sql import load
 from runcord_bench.load import PAYLOAD
+from runcord_bench.report import Check
 
 SQL = load("runcord_bench", "floor.sql")
+
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
 
 
 def prepare(dsn: str) -> str:
@@ -24,24 +28,27 @@ def prepare(dsn: str) -> str:
     return dsn
 
 
-class GroupCommit:
-    """One thread, one connection, one statement for all that was asked for while the one before was under way."""
+class Grouped(Generic[Asked, Answered]):
+    """One thread and one connection, which answer together all that was asked meanwhile."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(
+        self, dsn: str, answer: Callable[[psycopg.Connection[Any], Sequence[Asked]], Sequence[Answered]]
+    ) -> None:
         self._conn = psycopg.connect(dsn, autocommit=True)
-        self._waiting: deque[tuple[uuid.UUID, bytes, asyncio.Future[None]]] = deque()
+        self._answer = answer
+        self._waiting: deque[tuple[Asked, asyncio.Future[Answered]]] = deque()
         self._asked = threading.Event()
         self._closing = False
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._serve, name="floor", daemon=True)
         self._thread.start()
 
-    async def append(self, data: bytes | None = None) -> None:
-        """Record a new run, with `PAYLOAD` unless something else is given, and return when that is durable."""
+    async def ask(self, asked: Asked) -> Answered:
+        """Return the answer, when what it says is durable."""
         future = self._loop.create_future()
-        self._waiting.append((uuid.uuid4(), orjson.dumps(PAYLOAD) if data is None else data, future))
+        self._waiting.append((asked, future))
         self._asked.set()
-        await future
+        return await future
 
     def close(self) -> None:
         """End the thread, when nothing is asked for any more."""
@@ -59,21 +66,53 @@ class GroupCommit:
             group = [self._waiting.popleft() for _ in range(len(self._waiting))]
             if not group:
                 continue
-            run_ids, data, futures = zip(*group, strict=True)
-            self._conn.execute(SQL["append"], {"run_ids": list(run_ids), "data": list(data)})
-            self._loop.call_soon_threadsafe(_resolve, futures)
+            asked, futures = zip(*group, strict=True)
+            try:
+                answers = self._answer(self._conn, asked)
+            except psycopg.Error as error:
+                self._loop.call_soon_threadsafe(_fail, futures, error)
+            else:
+                self._loop.call_soon_threadsafe(_resolve, futures, answers)
 
 
-@contextmanager
-def group_commit(dsn: str) -> Iterator[GroupCommit]:
-    """Run the floor's writer. To be used in a coroutine."""
-    writer = GroupCommit(dsn)
-    try:
-        yield writer
-    finally:
-        writer.close()
+class GroupCommit(Grouped[bytes, None]):
+    """Appends single runs, as many in one statement as there are."""
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__(dsn, _append)
+
+    async def append(self, data: bytes | None = None) -> None:
+        """Record a new run, with `PAYLOAD` unless something else is given, and return when that is durable."""
+        await self.ask(orjson.dumps(PAYLOAD) if data is None else data)
 
 
-def _resolve(futures: "tuple[asyncio.Future[None], ...]") -> None:
+def append(conn: psycopg.Connection[Any], data: Sequence[bytes]) -> None:
+    """Record new runs in one statement."""
+    conn.execute(SQL["append"], {"run_ids": [uuid.uuid4() for _ in data], "data": list(data)})
+
+
+def position(conn: psycopg.Connection[Any]) -> int:
+    """Return how many events there are."""
+    [(found,)] = conn.execute(SQL["position"]).fetchall()
+    return found
+
+
+def check_whole(conn: psycopg.Connection[Any]) -> Check:
+    """Count the runs whose record is not four events and a completed state."""
+    [(wrong,)] = conn.execute(SQL["unfinished"]).fetchall()
+    return Check("the floor keeps the same record", f"{wrong} runs without their four events", wrong == 0)
+
+
+def _append(conn: psycopg.Connection[Any], data: Sequence[bytes]) -> Sequence[None]:
+    append(conn, data)
+    return [None] * len(data)
+
+
+def _resolve(futures: Sequence[asyncio.Future[Any]], answers: Sequence[Any]) -> None:
+    for future, answer in zip(futures, answers, strict=True):
+        future.set_result(answer)
+
+
+def _fail(futures: Sequence[asyncio.Future[Any]], error: psycopg.Error) -> None:
     for future in futures:
-        future.set_result(None)
+        future.set_exception(error)

@@ -32,8 +32,8 @@ class Connection(asyncio.Protocol):
         _, connection = await asyncio.get_running_loop().create_connection(cls, HOST, port)
         return connection
 
-    async def send(self, request: bytes) -> None:
-        """Send a request and return when it is answered.
+    async def send(self, request: bytes) -> bytes:
+        """Send a request and return the body of its answer.
 
         Raises:
             ProcessFailed: the answer is no success, or the server has hung up.
@@ -43,7 +43,9 @@ class Connection(asyncio.Protocol):
         status = await self._answer
         if not 200 <= status < 300:
             raise ProcessFailed(f"a request was refused with {status}: {self._received[:500].decode()}")
+        _, _, body = self._received.partition(b"\r\n\r\n")
         self._received = b""
+        return body
 
     def close(self) -> None:
         """Hang up."""
@@ -86,7 +88,7 @@ def result(process: Process, seconds: float) -> tuple[Sample, int]:
 def main(port: str, key: str, path: str, body: str, connections: str, seconds: str) -> None:
     """Wait until it is time, keep the connections busy, and say what they did."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        free = runner.run(_opened(int(port), int(connections)))
+        free = runner.run(opened(int(port), int(connections)))
         wait_to_begin()
         request, answered = post(path, key, body.encode()), 0
 
@@ -101,7 +103,8 @@ def main(port: str, key: str, path: str, body: str, connections: str, seconds: s
         say({"rate": sample.rate, "latencies": list(sample.latencies), "answered": answered})
 
 
-async def _opened(port: int, count: int) -> list[Connection]:
+async def opened(port: int, count: int) -> list[Connection]:
+    """Return so many connections to a server of this machine."""
     return [await Connection.open(port) for _ in range(count)]
 
 

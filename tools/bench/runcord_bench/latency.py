@@ -35,6 +35,7 @@ def measure(databases: Databases, effort: Effort) -> Report:
         default = str(Worker(server.base_url, server.api_key).configuration.concurrency)
         arguments = (server.base_url, server.api_key, default, "latency")
         [worker] = stack.enter_context(running_modules("noop_worker", *arguments, count=1))
+        worker.begin()
 
         floor_dsn = floor.prepare(databases.create("floor"))
         [floor_worker] = stack.enter_context(running_modules("floor_worker", floor_dsn, "1", "latency", count=1))

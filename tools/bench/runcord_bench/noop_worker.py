@@ -1,4 +1,7 @@
-"""A worker process as users write one, whose job does nothing; it may say how long each run was on its way."""
+"""A worker process as users write one, whose job does nothing.
+
+It may say when it had its first run (`first`), or how long each run was on its way (`latency`).
+"""
 
 import logging
 import sys
@@ -6,7 +9,7 @@ from typing import Any
 
 from runcord.clock import monotonic
 from runcord.worker import Worker
-from runcord_bench.process import end_with_parent, say
+from runcord_bench.process import say, wait_to_begin
 from runcord_bench.server import JOB
 
 
@@ -14,14 +17,18 @@ def main(base_url: str, api_key: str, concurrency: str, report: str) -> None:
     """Work until told to stop."""
     logging.basicConfig(level=logging.WARNING)
     worker = Worker(base_url, api_key, concurrency=int(concurrency))
+    seen = 0
 
     @worker.job(JOB)
     async def noop(payload: dict[str, Any]) -> None:
+        nonlocal seen
+        seen += 1
         if report == "latency":
             say(monotonic() - payload["at"])
+        elif report == "first" and seen == 1:
+            say(monotonic())
 
-    say("ready")
-    end_with_parent()
+    wait_to_begin()
     worker.run()
 
 

@@ -123,9 +123,10 @@ def is_ready(server: Server) -> bool:
     return building == 0 and {one.name for one in known} == set(projections())
 
 
-def _is_done(server: Server) -> bool:
-    """Tell whether all generations are at the end of the ledger, at which nobody writes any more."""
-    return {one.position for one in g.load_generations(server.conn, PROJECT)} == {position(server)}
+def is_done(server: Server) -> bool:
+    """Tell whether every projection is at the end of the ledger, at which nobody writes any more."""
+    known = g.load_generations(server.conn, PROJECT)
+    return {one.name for one in known} == set(projections()) and {one.position for one in known} == {position(server)}
 
 
 def _forget_builds(server: Server) -> None:
@@ -138,7 +139,7 @@ def _forget_builds(server: Server) -> None:
 
 def _differing(server: Server) -> str:
     """Return the names of the projections whose generations differ where they are at the same position."""
-    wait_until(lambda: _is_done(server), "the last events in all generations", seconds=_LIMIT_SECS, every=0.05)
+    wait_until(lambda: is_done(server), "the last events in all generations", seconds=_LIMIT_SECS, every=0.05)
     found: list[str] = []
     with server.conn.transaction():
         server.conn.execute("set transaction isolation level repeatable read")

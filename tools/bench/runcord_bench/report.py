@@ -1,7 +1,7 @@
 """What a benchmark found: rows of figures, and checks that decide whether they count."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -16,12 +16,13 @@ if not console.is_terminal:
 
 @dataclass(frozen=True)
 class Line:
-    """One thing measured: the product beside its floor, perhaps beside a peer."""
+    """One thing measured: the product beside its floor, perhaps beside peers."""
 
     what: str
     product: Figure
     floor: Figure
-    peer: Figure | None = None
+    peers: Mapping[str, Figure] = field(default_factory=dict[str, Figure])
+    """By their names."""
 
     @property
     def to_floor(self) -> float:
@@ -29,9 +30,20 @@ class Line:
         return _ratio(self.product, self.floor)
 
     @property
-    def to_peer(self) -> float | None:
-        """The same against the peer."""
-        return None if self.peer is None else _ratio(self.product, self.peer)
+    def to_peers(self) -> Mapping[str, float]:
+        """The same against each peer."""
+        return {name: _ratio(self.product, peer) for name, peer in self.peers.items()}
+
+    @property
+    def to_best_peer(self) -> float | None:
+        """The least of these, if there are any."""
+        return min(self.to_peers.values(), default=None)
+
+
+def line_of(what: str, figures: Mapping[str, Figure]) -> Line:
+    """Return the line of sides of which two are `product` and `floor`, and the others peers."""
+    peers = {name: figure for name, figure in figures.items() if name not in {"product", "floor"}}
+    return Line(what, figures["product"], figures["floor"], peers)
 
 
 @dataclass(frozen=True)
@@ -47,11 +59,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything one benchmark found. `peer` names the peer of the lines, if any has one."""
+    """Everything one benchmark found."""
 
     lines: Sequence[Line]
     checks: Sequence[Check]
-    peer: str | None = None
+    unit: str = "per second"
+    """What the rates are."""
+    beside: str = "floor"
+    """What the product is held against, in a word."""
 
     @property
     def passed(self) -> bool:
@@ -73,13 +88,14 @@ def print_conditions(conditions: Mapping[str, Any]) -> None:
 def print_report(name: str, report: Report) -> None:
     """Print the table of a benchmark, a row for each side, and its checks."""
     table = Table(title=f"[bold]{name}[/]", title_justify="left")
-    for heading in ("", "side", "per second", "spread", "p50 ms", "p99 ms", "product is"):
+    for heading in ("", "side", report.unit, "spread", "p50 ms", "p99 ms", "product is"):
         table.add_column(heading, justify="left" if heading in {"", "side"} else "right", no_wrap=True)
     for line in report.lines:
         table.add_row(line.what, "product", *_cells(line.product), "")
-        table.add_row("", "floor", *_cells(line.floor), f"{line.to_floor:.2f} ×", end_section=line.peer is None)
-        if line.peer is not None:
-            table.add_row("", report.peer, *_cells(line.peer), f"{line.to_peer:.1f} ×", end_section=True)
+        table.add_row("", report.beside, *_cells(line.floor), f"{line.to_floor:.2f} ×", end_section=not line.peers)
+        for peer, ratio in line.to_peers.items():
+            table.add_row("", peer, *_cells(line.peers[peer]), f"{ratio:.2f} ×")
+        table.add_section()
     console.print()
     console.print(table)
     for check in report.checks:
@@ -95,7 +111,8 @@ def as_json(conditions: Mapping[str, Any], reports: Mapping[str, Report]) -> dic
         "benchmarks": {
             name: {
                 "passed": report.passed,
-                "peer": report.peer,
+                "unit": report.unit,
+                "beside": report.beside,
                 "lines": [_line(line) for line in report.lines],
                 "checks": [asdict(check) for check in report.checks],
             }
@@ -109,9 +126,9 @@ def _line(line: Line) -> dict[str, Any]:
         "what": line.what,
         "product": _figure(line.product),
         "floor": _figure(line.floor),
-        "peer": None if line.peer is None else _figure(line.peer),
+        "peers": {name: _figure(peer) for name, peer in line.peers.items()},
         "product_to_floor": line.to_floor,
-        "product_to_peer": line.to_peer,
+        "product_to_best_peer": line.to_best_peer,
     }
 
 
@@ -127,7 +144,7 @@ def _ratio(product: Figure, other: Figure) -> float:
 
 def _cells(figure: Figure) -> Sequence[str]:
     return (
-        "" if figure.rate is None else f"{figure.rate:,.0f}",
+        "" if figure.rate is None else f"{figure.rate:,.{0 if figure.rate >= 20 else 1}f}",
         "" if figure.spread is None or figure.samples < 2 else f"{figure.spread:.0%}",
         *(f"{figure.percentiles_ms[name]:.1f}" if figure.percentiles_ms else "" for name in ("p50", "p99")),
     )

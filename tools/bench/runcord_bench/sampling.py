@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 class Effort:
     """How much to measure.
 
-    Rounds, seconds of a sample, runs of a drain, single requests, runs to list among, and seconds for a benchmark.
+    Rounds, seconds of a sample, runs of a drain, single requests, runs to list among, and seconds for a benchmark;
+    and whether the peers are measured that have to be installed.
     """
 
     rounds: int
@@ -18,6 +19,7 @@ class Effort:
     triggers: int
     listed: int
     limit_secs: int
+    peers: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Figure:
     @property
     def spread(self) -> float | None:
         """The distance between the lowest and the highest rate, as a part of the median."""
-        if self.rate is None or self.low is None or self.high is None:
+        if not self.rate or self.low is None or self.high is None:
             return None
         return (self.high - self.low) / self.rate
 

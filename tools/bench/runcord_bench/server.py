@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import psycopg
@@ -22,6 +23,7 @@ from runcord_bench import product
 from runcord_bench.process import Process, ProcessFailed, pause, running
 
 LEDGER = load("runcord.sql", "queries/ledger.sql")
+SQL = load("runcord_bench", "server.sql")
 
 PROJECT = "proj_bench"
 JOB = "bench"
@@ -38,6 +40,11 @@ class Server:
     conn: psycopg.Connection[tuple[Any, ...]]
     pid: int
     """Of its process."""
+
+    @property
+    def port(self) -> int:
+        """Where it listens, on this machine."""
+        return urlsplit(self.base_url).port or 80
 
 
 @contextmanager
@@ -67,6 +74,12 @@ def running_server(dsn: str, settings: Mapping[str, str] | None = None) -> Itera
 def position(server: Server) -> int:
     """Return the position of the server's ledger, as the database has it."""
     [(found, *_)] = server.conn.execute(LEDGER["head"], {"project_id": PROJECT}).fetchall()
+    return found
+
+
+def count_runs(server: Server, status: str | None = None) -> int:
+    """Return how many runs there are, as the database has them; with `status`, only of that one."""
+    [(found,)] = server.conn.execute(SQL["count_runs"], {"project_id": PROJECT, "status": status}).fetchall()
     return found
 
 

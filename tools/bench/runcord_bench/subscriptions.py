@@ -5,7 +5,6 @@ import contextlib
 import itertools
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import orjson
 import psycopg
@@ -163,7 +162,7 @@ def _body(tag: str, at: float) -> bytes:
 
 
 def _address(server: Server) -> tuple[str, str, str]:
-    return str(urlsplit(server.base_url).port), server.api_key, f"/v1/jobs/{JOB}/trigger"
+    return str(server.port), server.api_key, f"/v1/jobs/{JOB}/trigger"
 
 
 @contextlib.asynccontextmanager

@@ -1,19 +1,18 @@
 """Triggers over HTTP: single requests, on connections that each send the next one when the last was answered."""
 
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 import orjson
 import psycopg
 
 from runcord_bench import floor, http_load
 from runcord_bench.database import Databases
-from runcord_bench.floor_server import PATH
+from runcord_bench.floor_server import APPEND
 from runcord_bench.load import PAYLOAD
 from runcord_bench.process import running_modules
 from runcord_bench.report import Check, Line, Report
 from runcord_bench.sampling import Effort, Sample, in_turn
-from runcord_bench.server import JOB, PROJECT, Server, running_server
+from runcord_bench.server import JOB, count_runs, running_server
 
 CONNECTIONS = (1, 8, 32)
 
@@ -38,7 +37,7 @@ def measure(databases: Databases, effort: Effort) -> Report:
 
         def sampler(side: str, connections: int) -> Callable[[], Sample]:
             def take() -> Sample:
-                port, path = (_port(server), f"/v1/jobs/{JOB}/trigger") if side == "product" else (floor_port, PATH)
+                port, path = (server.port, f"/v1/jobs/{JOB}/trigger") if side == "product" else (floor_port, APPEND)
                 arguments = (str(port), server.api_key, path, BODY.decode(), str(connections), str(effort.seconds))
                 with running_modules("http_load", *arguments, count=1) as [load]:
                     load.begin()
@@ -53,19 +52,9 @@ def measure(databases: Databases, effort: Effort) -> Report:
             for n in CONNECTIONS
         ]
         with psycopg.connect(floor_dsn) as conn:
-            [(at_floor,)] = conn.execute(floor.SQL["position"]).fetchall()
-        recorded = {"product": _runs(server), "floor": at_floor}
+            recorded = {"product": count_runs(server), "floor": floor.position(conn)}
     counted = Check("every trigger that was answered is recorded, once", f"{recorded}", recorded == answered)
     return Report(lines, [counted, *_musts(lines)])
-
-
-def _port(server: Server) -> int:
-    return urlsplit(server.base_url).port or 80
-
-
-def _runs(server: Server) -> int:
-    [(found, *_)] = server.conn.execute("select count(*) from runs where project_id = %s", [PROJECT]).fetchall()
-    return found
 
 
 def _musts(lines: list[Line]) -> list[Check]:

@@ -1,7 +1,6 @@
 """Whole lives: from a bulk trigger over HTTP to completed by worker processes, with all four events of each run."""
 
 import asyncio
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -38,7 +37,7 @@ def measure(databases: Databases, effort: Effort) -> Report:
         least.live(_WARM_UP_RUNS)
         sides = {"product": lambda: product.live(effort.runs), "floor": lambda: least.live(effort.runs)}
         figures = in_turn(effort.rounds, sides)
-        checks = [asyncio.run(product.check()), least.check()]
+        checks = [asyncio.run(product.check()), floor.check_whole(least.conn)]
     return Report([Line(f"whole runs, {WORKERS} workers of {AT_ONCE}", **figures)], checks)
 
 
@@ -93,40 +92,28 @@ class _Floor:
     """The same on the floor's tables: whoever triggers and whoever works uses plain psycopg."""
 
     def __init__(self, conn: psycopg.Connection[tuple[int]]) -> None:
-        self._conn = conn
+        self.conn = conn
 
     def live(self, runs: int) -> Sample:
         """Record new runs in bulk and return how many a second were completed, from the first statement on."""
-        before = self._count("position")
+        after = floor.position(self.conn) + runs * len(EVENTS)
         began = monotonic()
         for first in range(0, runs, BULK):
-            count = min(BULK, runs - first)
-            run_ids = [uuid.uuid4() for _ in range(count)]
-            data = [orjson.dumps(PAYLOAD) for _ in range(count)]
-            self._conn.execute(floor.SQL["append"], {"run_ids": run_ids, "data": data})
-            self._conn.execute(floor.SQL["tell"])
-        after = before + runs * len(EVENTS)
+            floor.append(self.conn, [orjson.dumps(PAYLOAD) for _ in range(min(BULK, runs - first))])
+            self.conn.execute(floor.SQL["tell"])
         wait_until(
-            lambda: self._count("position") >= after, "all runs completed", seconds=_LATEST_SECS, every=_EVERY_SECS
+            lambda: floor.position(self.conn) >= after, "all runs completed", seconds=_LATEST_SECS, every=_EVERY_SECS
         )
         return Sample(runs / (monotonic() - began))
-
-    def check(self) -> Check:
-        """Count the runs whose record is not whole."""
-        wrong = self._count("unfinished")
-        return Check("the floor keeps the same record", f"{wrong} runs without their four events", wrong == 0)
-
-    def _count(self, statement: str) -> int:
-        row = self._conn.execute(floor.SQL[statement]).fetchone()
-        assert row is not None
-        return row[0]
 
 
 @contextmanager
 def _product(dsn: str) -> Iterator[_Product]:
     with running_server(dsn) as server:
         arguments = (server.base_url, server.api_key, str(AT_ONCE), "quiet")
-        with running_modules("noop_worker", *arguments, count=WORKERS):
+        with running_modules("noop_worker", *arguments, count=WORKERS) as workers:
+            for worker in workers:
+                worker.begin()
             yield _Product(server)
 
 
