@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from runcord.clock import monotonic
+from runcord.testing.invariants import check_ledger
 from runcord.testing.server import PROJECT, ServerProcess
 
 from .clients import Journal, create_job, http, insist
-from .invariants import check_ledger
 
 pytestmark = pytest.mark.faults
 

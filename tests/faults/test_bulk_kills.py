@@ -13,12 +13,12 @@ import pytest
 
 from runcord.clock import monotonic
 from runcord.ledger import mapper
+from runcord.testing.invariants import check_ledger
 from runcord.testing.server import PROJECT, ServerProcess
 from runcord_projections.bulk_view import BulkView
 from runcord_projections.bulk_view.projection import CODEC
 
 from .clients import create_job, http
-from .invariants import check_ledger
 
 pytestmark = pytest.mark.faults
 

@@ -8,10 +8,10 @@ import psycopg
 import pytest
 
 from runcord.handling.dependencies import RELEASED_AT_ONCE
+from runcord.testing.invariants import check_ledger
 from runcord.testing.server import PROJECT, ServerProcess
 
 from .clients import Journal, create_job, http, insist, struck, until
-from .invariants import check_ledger
 
 pytestmark = pytest.mark.faults
 

@@ -11,11 +11,11 @@ import textwrap
 import pytest
 
 from runcord.clock import monotonic
+from runcord.testing.invariants import check_ledger
 from runcord.testing.postgres import TestServer
 from runcord.testing.server import API_KEY, PROJECT, ServerProcess
 
 from .clients import Journal, create_job, http, struck, trigger_keys, until, work_off
-from .invariants import check_ledger
 
 pytestmark = pytest.mark.faults
 

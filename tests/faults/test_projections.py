@@ -14,12 +14,12 @@ from runcord.clock import monotonic
 from runcord.handling.descent import ReplayDeadLetter
 from runcord.run import commands as c
 from runcord.run.events import Failure
+from runcord.testing.invariants import check_ledger
 from runcord.testing.project import CONTEXT, Project, open_project
 from runcord.testing.projections import check_rebuilt
 from runcord.testing.server import PROJECT, ServerProcess
 
 from .clients import Journal, create_job, struck, trigger_keys, work_off
-from .invariants import check_ledger
 
 pytestmark = pytest.mark.faults
 

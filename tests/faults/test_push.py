@@ -7,10 +7,10 @@ import pytest
 from tests.dispatch.endpoint import answering, hanging, open_endpoint
 
 from runcord.clock import monotonic
+from runcord.testing.invariants import check_ledger
 from runcord.testing.server import PROJECT, ServerProcess
 
 from .clients import http
-from .invariants import check_ledger
 
 pytestmark = pytest.mark.faults
 

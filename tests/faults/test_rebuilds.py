@@ -12,10 +12,10 @@ import psycopg
 import pytest
 
 from runcord.clock import monotonic
+from runcord.testing.invariants import check_ledger
 from runcord.testing.server import PROJECT, ServerProcess
 
 from .clients import Journal, create_job, http, insist, trigger_keys, work_off
-from .invariants import check_ledger
 
 pytestmark = pytest.mark.faults
 

@@ -5,10 +5,10 @@ import asyncio
 import httpx2
 import pytest
 
+from runcord.testing.invariants import check_ledger
 from runcord.testing.server import PROJECT, ServerProcess
 
 from .clients import Journal, create_job, http, trigger_keys, work_off
-from .invariants import check_ledger
 
 pytestmark = pytest.mark.faults
 

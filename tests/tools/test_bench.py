@@ -193,6 +193,23 @@ def test_a_line_says_how_the_product_stands_beside_the_best_peer() -> None:
     assert line.to_peers == {"quick": 0.75, "slow": 2.0}
 
 
+@pytest.mark.usefixtures("bench_on_path")
+def test_the_chart_has_a_point_for_each_size() -> None:
+    pytest.importorskip("matplotlib", reason="the extra `bench` is not installed")
+    from runcord_bench.growth_chart import draw
+
+    lines = [
+        {"what": f"{what}, at {runs:,} runs", "product_to_floor": kept}
+        for what, kept in (("triggers", 0.5), ("drain by 2, 100 at a time", 0.8))
+        for runs in (1_000, 100_000)
+    ]
+    conditions = {"date": "2026-11-22T00:00:00+00:00"}
+    [axes] = draw({"conditions": conditions, "benchmarks": {"growth": {"lines": lines}}}).axes
+    drawn = {str(line.get_label()): line.get_xydata().tolist() for line in axes.lines}
+    assert drawn["triggers"] == [[1_000, 2.0], [100_000, 2.0]]
+    assert drawn["drain by 2, 100 at a time"] == [[1_000, 1.25], [100_000, 1.25]]
+
+
 def test_an_interrupted_benchmark_leaves_nothing_behind(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*BENCH, "--quick", "--only", "appends"],

@@ -17,9 +17,12 @@ from runcord_bench import (
     bulk,
     cost,
     drain,
+    fairness,
     feed,
+    growth,
     latency,
     lists,
+    open_transaction,
     past_lists,
     rebuild,
     subscriptions,
@@ -29,6 +32,7 @@ from runcord_bench import (
 )
 from runcord_bench.conditions import conditions
 from runcord_bench.database import Databases, open_databases
+from runcord_bench.invariants import check
 from runcord_bench.process import ProcessFailed
 from runcord_bench.report import Report, as_json, print_conditions, print_report
 from runcord_bench.sampling import Effort
@@ -47,10 +51,18 @@ BENCHMARKS: Mapping[str, Callable[[Databases, Effort], Report]] = {
     "bulk": bulk.measure,
     "drain": drain.measure,
     "cost": cost.measure,
+    "open_transaction": open_transaction.measure,
+    "fairness": fairness.measure,
+    "growth": growth.measure,
 }
 
-QUICK = Effort(rounds=1, seconds=1.0, runs=1_000, triggers=60, listed=4_000, limit_secs=120)
-FULL = Effort(rounds=3, seconds=3.0, runs=5_000, triggers=200, listed=1_000_000, limit_secs=600)
+QUICK = Effort(rounds=1, seconds=1.0, runs=1_000, triggers=60, listed=4_000, grown=1_000, limit_secs=120, folded=20_000)
+FULL = Effort(
+    rounds=3, seconds=3.0, runs=5_000, triggers=200, listed=1_000_000, grown=1_000_000, limit_secs=600, folded=250_000
+)
+
+PATIENCE = {"growth": 12}
+"""Which benchmarks may take how many times as long as the others."""
 
 
 def main() -> int:
@@ -59,18 +71,24 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGALRM, _out_of_time)
     effort = replace(QUICK if options.quick else FULL, peers=options.peers)
+    if options.grown is not None:
+        effort = replace(effort, grown=options.grown)
     reports: dict[str, Report] = {}
+    name = "preparing"
     try:
         with open_databases(options.dsn) as databases:
             found = conditions(databases.dsn, effort)
             print_conditions(found)
             for name in options.only:
-                signal.alarm(effort.limit_secs)
-                reports[name] = BENCHMARKS[name](databases, effort)
+                signal.alarm(effort.limit_secs * PATIENCE.get(name, 1))
+                found_here = BENCHMARKS[name](databases, effort)
+                invariants = check(databases.made, found_here.ledgers, effort)
+                databases.drop_all()
                 signal.alarm(0)
+                reports[name] = replace(found_here, checks=[*found_here.checks, invariants])
                 print_report(name, reports[name])
     except _OutOfTime:
-        print(f"Error: a benchmark took longer than {effort.limit_secs} s.", file=sys.stderr)
+        print(f"Error: {name} took longer than {effort.limit_secs * PATIENCE.get(name, 1)} s.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted; everything that was started is stopped.", file=sys.stderr)
@@ -98,6 +116,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="one short round each: a check, not a measurement")
     parser.add_argument("--peers", action="store_true", help="beside PostgreSQL's job queues for Python, too")
+    parser.add_argument(
+        "--grown", type=int, metavar="RUNS", help=f"how many runs `growth` grows to, at last; {FULL.grown:,} by itself"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there as well")
     parser.add_argument(
         "--dsn",

@@ -27,6 +27,11 @@ class Databases:
     admin_dsn: str
     _made: list[str] = field(default_factory=list[str])
 
+    @property
+    def made(self) -> list[str]:
+        """The DSNs of the databases that there are."""
+        return [make_conninfo(self.dsn, dbname=name) for name in self._made]
+
     def create(self, purpose: str) -> str:
         """Create an empty database and return its DSN."""
         # Named anew each time: two runs may share a server.

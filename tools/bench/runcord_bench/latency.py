@@ -22,7 +22,7 @@ from runcord_bench.server import JOB, Server, position, running_server
 
 EVENTS_OF_A_RUN = 4
 
-_WARM_UP_TRIGGERS = 5
+WARM_UP_TRIGGERS = 5
 _REST_SECS = 0.01
 """Between two runs, so that whoever looks for work waits again."""
 _LATEST_SECS = 30.0
@@ -43,11 +43,11 @@ def measure(databases: Databases, effort: Effort) -> Report:
 
         each = -(-effort.triggers // effort.rounds)
         sides: dict[str, Callable[[int], Sample]] = {
-            "product": lambda triggers: asyncio.run(_product(server, worker, triggers)),
+            "product": lambda triggers: asyncio.run(idle(server, worker, triggers)),
             "floor": lambda triggers: _floor(conn, floor_worker, triggers),
         }
         for side in sides.values():
-            side(_WARM_UP_TRIGGERS)
+            side(WARM_UP_TRIGGERS)
         figures = in_turn(effort.rounds, {name: lambda side=side: side(each) for name, side in sides.items()})
     return Report(
         [Line("idle trigger to handler entered", **figures)],
@@ -55,8 +55,8 @@ def measure(databases: Databases, effort: Effort) -> Report:
     )
 
 
-async def _product(server: Server, worker: Process, triggers: int) -> Sample:
-    """Trigger over HTTP; a worker waits in a long poll."""
+async def idle(server: Server, worker: Process, triggers: int) -> Sample:
+    """Trigger over HTTP; a worker waits in a long poll, and says how long each run was on its way."""
     latencies: list[float] = []
     async with AsyncClient(server.base_url, server.api_key) as client:
         for _ in range(triggers):

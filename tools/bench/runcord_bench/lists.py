@@ -73,7 +73,7 @@ def measure(databases: Databases, effort: Effort) -> Report:
             as_expected(cases, found),
             by_index(server.conn, cases, RUN_TERMS["page"], {"before": _NEWEST}),
         ]
-    return Report([Line(case.name, **figures[case.name]) for case in cases], checks)
+    return Report([Line(case.name, **figures[case.name]) for case in cases], checks, ledgers="copies")
 
 
 def cases_among(job_id: str, runs: int) -> Iterator[Case]:

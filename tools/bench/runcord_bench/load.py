@@ -15,9 +15,11 @@ WARM_UP_SECS = 0.2
 async def closed_loop(callers: int, seconds: float, operate: Callable[[], Awaitable[object]]) -> Sample:
     """Keep `callers` operations under way for some seconds and return their rate and latencies.
 
-    Counted is what begins after a warm-up and ends before the end, so that every side is in its stride.
+    Counted is what begins after a warm-up and ends before the end, so that every side is in its stride. Where that is
+    nothing, because the machine stood still, what was under way at the end is.
     """
     latencies: list[float] = []
+    late: list[float] = []
     begin = monotonic() + WARM_UP_SECS
     end = begin + seconds
 
@@ -27,8 +29,12 @@ async def closed_loop(callers: int, seconds: float, operate: Callable[[], Awaita
             ended = monotonic()
             if begin <= started and ended <= end:
                 latencies.append(ended - started)
+            elif ended > end:
+                late.append(ended - started)
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(callers):
             tasks.create_task(call())
+    if not latencies:
+        return Sample(len(late) / (monotonic() - begin), late)
     return Sample(len(latencies) / seconds, latencies)

@@ -53,7 +53,7 @@ def measure(databases: Databases, effort: Effort) -> Report:
             as_expected(cases, found),
             by_index(server.conn, cases, PAST_RUNS["candidates"], {"before": position + 1, **moment}),
         ]
-    return Report([Line(case.name, **figures[case.name]) for case in cases], checks)
+    return Report([Line(case.name, **figures[case.name]) for case in cases], checks, ledgers="copies")
 
 
 def _cases_at_work() -> Iterator[Case]:

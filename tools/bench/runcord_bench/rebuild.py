@@ -84,6 +84,7 @@ def measure(databases: Databases, effort: Effort) -> Report:
                 of_speed=True,
             ),
         ],
+        ledgers="log",
     )
 
 

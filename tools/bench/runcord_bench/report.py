@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +11,7 @@ from runcord_bench.sampling import Figure
 
 console = Console(highlight=False)
 if not console.is_terminal:
-    console.width = 110  # no table is wider
+    console.width = 120  # no table is wider
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,10 @@ class Check:
     """Whether it is about a figure: a quick run, of one short sample, shows those and does not judge by them."""
 
 
+Ledgers = Literal["whole", "log", "copies"]
+"""What a benchmark's ledgers are: written by commands; filled with events alone; or multiplied by copies of rows."""
+
+
 @dataclass(frozen=True)
 class Report:
     """Everything one benchmark found."""
@@ -67,6 +71,7 @@ class Report:
     """What the rates are."""
     beside: str = "floor"
     """What the product is held against, in a word."""
+    ledgers: Ledgers = "whole"
 
     @property
     def passed(self) -> bool:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 class Effort:
     """How much to measure.
 
-    Rounds, seconds of a sample, runs of a drain, single requests, runs to list among, and seconds for a benchmark;
-    and whether the peers are measured that have to be installed.
+    Rounds, seconds of a sample, runs of a drain, single requests, runs to list among, runs to grow to, seconds for a
+    benchmark, and events of the longest ledger that is folded afterwards; and whether the peers are measured that
+    have to be installed.
     """
 
     rounds: int
@@ -18,7 +19,9 @@ class Effort:
     runs: int
     triggers: int
     listed: int
+    grown: int
     limit_secs: int
+    folded: int
     peers: bool = False
 
 

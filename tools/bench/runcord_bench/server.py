@@ -40,6 +40,8 @@ class Server:
     conn: psycopg.Connection[tuple[Any, ...]]
     pid: int
     """Of its process."""
+    project_id: str = PROJECT
+    """Whose key it is."""
 
     @property
     def port(self) -> int:
@@ -73,13 +75,13 @@ def running_server(dsn: str, settings: Mapping[str, str] | None = None) -> Itera
 
 def position(server: Server) -> int:
     """Return the position of the server's ledger, as the database has it."""
-    [(found, *_)] = server.conn.execute(LEDGER["head"], {"project_id": PROJECT}).fetchall()
+    [(found, *_)] = server.conn.execute(LEDGER["head"], {"project_id": server.project_id}).fetchall()
     return found
 
 
 def count_runs(server: Server, status: str | None = None) -> int:
     """Return how many runs there are, as the database has them; with `status`, only of that one."""
-    [(found,)] = server.conn.execute(SQL["count_runs"], {"project_id": PROJECT, "status": status}).fetchall()
+    [(found,)] = server.conn.execute(SQL["count_runs"], {"project_id": server.project_id, "status": status}).fetchall()
     return found
 
 

@@ -67,6 +67,7 @@ def measure(databases: Databases, effort: Effort) -> Report:
             Check(p99, f"{longest['p99']:.1f} ms", longest["p99"] <= MUST_P99_MS, of_speed=True),
             Check(p50, f"{growth:.2f} times", growth <= MUST_GROWTH, of_speed=True),
         ],
+        ledgers="log",
     )
 
 

@@ -1,4 +1,4 @@
-"""What must hold of a ledger after any fault (RELIABILITY.md: I1, I2, I4, I5, I8), read from the tables."""
+"""What must hold of a ledger after any load and any fault, read from the tables."""
 
 import itertools
 from collections import Counter
