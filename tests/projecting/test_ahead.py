@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from runcord import faults
-from runcord.projecting import ahead, builder
+from runcord.projecting import ahead, builder, folding
 from runcord.projecting import generations as g
 from runcord.projecting.ahead import Ahead
 from runcord.projecting.pace import Pace
@@ -31,6 +31,7 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ahead, "PAGE_EVENTS", PAGE)
     monkeypatch.setattr(ahead, "WORTHWHILE", 2 * PAGE)
     monkeypatch.setattr(ahead, "CLOSE", 5)
+    monkeypatch.setattr(folding, "COPIED_ROWS", 3)
 
 
 @pytest.fixture

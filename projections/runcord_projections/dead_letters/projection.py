@@ -6,13 +6,13 @@ attempts that is not over has an entry without a position, which goes away if th
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
 
 from runcord.ledger.mapper import Codec
-from runcord.projecting.projection import Projection, Step, Table
+from runcord.projecting.projection import Projection, Step, Stretch, Table, steps_of
 from runcord.run import events as e
 from runcord.run.events import Failure
 from runcord.run.state import Run
@@ -69,6 +69,7 @@ class DeadLetters(Projection[DeadLetter]):
     reads = frozenset((e.Retried, e.DeadLettered, e.ReplayStaged, e.DeadLetterReplayed, e.Replayed, *_ENDINGS))
     table = Table("dead_letters", DeadLetter, key=("run_id", "round"))
     outlined = True
+    by_stretches = True
 
     def keys(self, step: Step) -> Iterable[tuple[str, int]]:
         """The round that a run is in, if anything of it has failed."""
@@ -78,6 +79,16 @@ class DeadLetters(Projection[DeadLetter]):
         if before.attempt > 1 or recorded.event.__class__ in _FAILURES or before.status in _HELD:
             return ((before.run_id, before.round),)
         return ()
+
+    def gather_stretches(
+        self, stretches: Sequence[Stretch], noted: dict[tuple[str, int], list[Step]]
+    ) -> Mapping[tuple[str, int], list[Step]]:
+        """Add what happens to runs that lie in the queue; before what else is in stretches nothing has failed."""
+        for stretch in stretches:
+            if stretch.run.status in _HELD:
+                steps = [step for step in steps_of(stretch) if step.recorded.event.__class__ in self.reads]
+                noted |= self.gather(steps)
+        return noted
 
     def evolve(self, row: DeadLetter | None, key: tuple[str, int], steps: Sequence[Step], /) -> DeadLetter | None:
         """Return the entry of the round after its events."""

@@ -6,14 +6,16 @@ twice. Percentiles of any stretch of hours follow from the sums of the counts (`
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
-from runcord.projecting.projection import BatchProjection, Step, Table
+from runcord.projecting.projection import BatchProjection, Step, Stretch, Table, steps_of
 from runcord.run import events as e
 from runcord.run.status import SLOT_HOLDING, Status
+from runcord.run.stretches import EARLIER, Way
 from runcord_projections.job_statistics.durations import add, count
 
 _HOUR = timedelta(hours=1)
@@ -35,6 +37,10 @@ _COUNTED_AS = {
 }
 _AT_WORK = SLOT_HOLDING | {Status.WAITING}
 _WORK_ENDS = frozenset((e.Completed, e.Failed, e.TimedOut, e.Crashed, e.SystemFailed, e.DeadLettered, e.Canceled))
+
+
+Place = tuple[str, datetime]
+"""A job and an hour."""
 
 
 class JobHour(NamedTuple):
@@ -75,38 +81,49 @@ class JobStatistics(BatchProjection[JobHour, Added]):
     reads = frozenset(_COUNTED_AS)
     table = Table("job_statistics", JobHour, key=("job_id", "hour"))
     outlined = True
+    by_stretches = True
 
-    def gather(self, steps: Sequence[Step]) -> Mapping[tuple[str, datetime], Added]:
+    def gather(self, steps: Sequence[Step]) -> Mapping[Place, Added]:
         """Return what is added to the hours of the jobs of runs."""
-        found: dict[tuple[str, datetime], Added] = {}
-        hour = end = _LONG_AGO
-        for step in steps:
-            before, recorded, after = step
-            if after is None:
-                continue
-            at, event = recorded.at, recorded.event
-            if not hour <= at < end:
-                hour = at.replace(minute=0, second=0, microsecond=0)
-                end = hour + _HOUR
-            key = (after.job_id, hour)
-            added = found.get(key)
-            if added is None:
-                added = found[key] = Added()
-            kind = event.__class__
-            name = _COUNTED_AS[kind]
-            if name:
-                added.sums[name] += 1
-            if kind is e.UsageRecorded:
-                added.sums["cost_microusd"] += event.cost_microusd
-                added.sums["tokens"] += event.total_tokens
-            elif kind is e.Dequeued:
-                assert before is not None
-                count(added.wait_counts, at - before.due_at)
-            elif kind in _WORK_ENDS and (worked := _worked(step)) is not None:
-                count(added.work_counts, worked)
+        found: dict[Place, Added] = {}
+        _add_steps(found, steps)
         return found
 
-    def evolve(self, row: JobHour | None, key: tuple[str, datetime], notes: Added, /) -> JobHour:
+    def gather_stretches(self, stretches: Sequence[Stretch], noted: dict[Place, Added]) -> Mapping[Place, Added]:
+        """Add the runs that go plain ways: how often each was gone in an hour, and how long what lasted."""
+        gone: defaultdict[Place, defaultdict[Way, int]] = defaultdict(lambda: defaultdict(int))
+        hour = end = _LONG_AGO
+        for stretch in stretches:
+            way, run, _, _, _, times = stretch
+            if not hour <= times[0] < end:
+                hour, end = _hour_of(times[0])
+            if times[-1] >= end:
+                _add_steps(noted, [one for one in steps_of(stretch) if one.recorded.event.__class__ in self.reads])
+                continue
+            place = (run.job_id, hour)
+            gone[place][way] += 1
+            waits, works = _timed(way)
+            if not (waits or works):
+                continue
+            added = noted.get(place)
+            if added is None:
+                added = noted[place] = Added()
+            for n in waits:
+                count(added.wait_counts, times[n] - run.due_at)
+            for n, since in works:
+                started = run.started_at if since == EARLIER else times[since]
+                if started is not None:
+                    count(added.work_counts, times[n] - started)
+        for place, ways in gone.items():
+            for way, times_gone in ways.items():
+                kinds = [kind for kind in way.kinds if kind in self.reads]
+                if kinds:
+                    sums = noted.setdefault(place, Added()).sums
+                    for name in filter(None, map(_COUNTED_AS.__getitem__, kinds)):
+                        sums[name] += times_gone
+        return noted
+
+    def evolve(self, row: JobHour | None, key: Place, notes: Added, /) -> JobHour:
         """Return the counts with what is added."""
         hour = JobHour(*key) if row is None else row
         return hour._replace(
@@ -114,6 +131,47 @@ class JobStatistics(BatchProjection[JobHour, Added]):
             work_counts=add(hour.work_counts, notes.work_counts),
             wait_counts=add(hour.wait_counts, notes.wait_counts),
         )
+
+
+def _add_steps(found: dict[Place, Added], steps: Iterable[Step]) -> None:
+    """Add what steps say of the hours in which they happened."""
+    hour = end = _LONG_AGO
+    for step in steps:
+        before, recorded, after = step
+        if after is None:
+            continue
+        at, event = recorded.at, recorded.event
+        if not hour <= at < end:
+            hour, end = _hour_of(at)
+        key = (after.job_id, hour)
+        added = found.get(key)
+        if added is None:
+            added = found[key] = Added()
+        kind = event.__class__
+        name = _COUNTED_AS[kind]
+        if name:
+            added.sums[name] += 1
+        if kind is e.UsageRecorded:
+            added.sums["cost_microusd"] += event.cost_microusd
+            added.sums["tokens"] += event.total_tokens
+        elif kind is e.Dequeued:
+            assert before is not None
+            count(added.wait_counts, at - before.due_at)
+        elif kind in _WORK_ENDS and (worked := _worked(step)) is not None:
+            count(added.work_counts, worked)
+
+
+def _hour_of(at: datetime) -> tuple[datetime, datetime]:
+    """Return when the hour began that holds a time, and when it ended."""
+    hour = at.replace(minute=0, second=0, microsecond=0)
+    return hour, hour + _HOUR
+
+
+@lru_cache(1024)
+def _timed(way: Way) -> tuple[Sequence[int], Sequence[tuple[int, int]]]:
+    """Return where a run is taken on its way; and where work ends, with where it was started."""
+    ends = [n for n, kind in enumerate(way.kinds) if kind in _WORK_ENDS and way.before[n] in _AT_WORK]
+    return way.dequeued, [(n, way.started[n]) for n in ends]
 
 
 def _worked(step: Step) -> timedelta | None:

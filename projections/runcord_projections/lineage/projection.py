@@ -5,10 +5,10 @@ to itself for each time it was queued again; an edge is at the position at which
 the graph as of a position is its edges up to there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from runcord.projecting.projection import Projection, Step, Table
+from runcord.projecting.projection import Projection, Step, Stretch, Table, steps_of
 from runcord.run import events as e
 
 Kind = Literal["child", "continuation", "replay", "restart", "dead_letter_replay"]
@@ -31,6 +31,7 @@ class Lineage(Projection[Edge]):
     reads = frozenset((e.Triggered, e.Restarted, e.DeadLetterReplayed))
     table = Table("lineage", Edge, key=("run_id", "kind", "other_run_id", "position"))
     outlined = True
+    by_stretches = True
 
     def keys(self, step: Step) -> Iterable[Edge]:
         """An edge is nothing but its key."""
@@ -52,6 +53,17 @@ class Lineage(Projection[Edge]):
                 return (Edge(run_id, "dead_letter_replay", run_id, position),)
             case _:
                 return ()
+
+    def gather_stretches(
+        self, stretches: Sequence[Stretch], noted: dict[Edge, list[Step]]
+    ) -> Mapping[Edge, list[Step]]:
+        """Add the edges to runs that were triggered by others."""
+        for stretch in stretches:
+            if stretch.way.is_new:
+                event = stretch.events[0]
+                if event.parent_run_id or event.continuation_of or event.replay_of:
+                    noted |= self.gather([next(steps_of(stretch))])
+        return noted
 
     def evolve(self, row: Edge | None, key: Edge, steps: Sequence[Step], /) -> Edge:
         """Return the edge."""

@@ -8,7 +8,8 @@ changes are not kept, and `positions[0]` is later than `created_position`.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast, get_args
 
-from runcord.projecting.projection import BatchProjection, Step, Table
+from runcord.projecting.projection import BatchProjection, Step, Stretch, Table
+from runcord.run.build import named_tuple
 from runcord.run.events import Event
 from runcord.run.evolve import STATUS_EVENTS
 from runcord.run.status import FINISHED, Status
@@ -40,8 +41,8 @@ class Changes(NamedTuple):
 
     is_first: bool
     """Whether the run came about with the first of them."""
-    statuses: list[str]
-    positions: list[int]
+    statuses: Sequence[str]
+    positions: Sequence[int]
 
 
 class RunHistory(BatchProjection[Life, Changes]):
@@ -51,20 +52,28 @@ class RunHistory(BatchProjection[Life, Changes]):
     reads = frozenset(STATUS_EVENTS)
     table = Table("run_history", Life, key=("run_id",))
     outlined = True
+    by_stretches = True
 
     def gather(self, steps: Sequence[Step]) -> Mapping[str, Changes]:
         """Return every change of a run's status."""
-        found: dict[str, Changes] = {}
+        found: dict[str, tuple[bool, list[str], list[int]]] = {}
         for before, recorded, after in steps:
             if after is None or (before is not None and before.status is after.status):
                 continue
             known = found.get(recorded.stream_id)
             if known is None:
-                found[recorded.stream_id] = Changes(before is None, [after.status], [recorded.position])
+                found[recorded.stream_id] = before is None, [after.status], [recorded.position]
             else:
-                known.statuses.append(after.status)
-                known.positions.append(recorded.position)
-        return found
+                known[1].append(after.status)
+                known[2].append(recorded.position)
+        return {run_id: Changes(*known) for run_id, known in found.items()}
+
+    def gather_stretches(self, stretches: Sequence[Stretch], noted: dict[str, Changes]) -> Mapping[str, Changes]:
+        """Add the changes of runs whose statuses all their way says."""
+        for way, run, _, _, positions, _ in stretches:
+            if way.changes:
+                noted[run.run_id] = named_tuple(Changes, (way.is_new, way.statuses, way.changes_in(positions)))
+        return noted
 
     def is_first(self, notes: Changes) -> bool:
         """Tell whether the run is new."""
@@ -77,7 +86,7 @@ class RunHistory(BatchProjection[Life, Changes]):
         if row is not None:
             created, dead_until = row.created_position, row.dead_until
             statuses, positions = row.statuses + statuses, row.positions + positions
-        if Status.DEAD_LETTER in statuses[:-1]:
+        if Status.DEAD_LETTER in statuses and Status.DEAD_LETTER in statuses[:-1]:
             left = max(n for n, status in enumerate(statuses[:-1]) if status == Status.DEAD_LETTER)
             dead_until = positions[left + 1]
         if len(statuses) > KEPT:

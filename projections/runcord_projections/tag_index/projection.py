@@ -6,12 +6,15 @@ area of the ledger in which its counts changed, from which the counts at every p
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
-from runcord.projecting.projection import BatchProjection, Step, Table
+from runcord.projecting.projection import BatchProjection, Step, Stretch, Table
 from runcord.run import events as e
 from runcord.run.evolve import STATUS_EVENTS
 from runcord.run.status import Status
+from runcord.run.stretches import Way
 
 AREA_BITS = 8
 """A row tells of 2^8 positions, so that a busy tag writes one row for many changes, none of which grows long."""
@@ -69,7 +72,7 @@ class TagCounts(NamedTuple):
 
 
 class Moves(NamedTuple):
-    """What a batch says of one tag in one area, as in `TagCounts`."""
+    """What a batch says of one tag in one area, as in `TagCounts`, but in any order."""
 
     positions: list[int]
     moves: list[int]
@@ -82,6 +85,7 @@ class TagIndex(BatchProjection[TagCounts, Moves]):
     reads = frozenset((*STATUS_EVENTS, e.Tagged))
     table = Table("tag_index", TagCounts, key=("tag_key", "tag_value", "area"), latest="area")
     outlined = True
+    by_stretches = True
 
     def gather(self, steps: Sequence[Step]) -> Mapping[tuple[str, str, int], Moves]:
         """Return the moves of the tags that runs gain or lose, and of all they have when their status changes."""
@@ -114,14 +118,47 @@ class TagIndex(BatchProjection[TagCounts, Moves]):
                     known.moves.append(move)
         return {(*tag, area): moves for area, tags in found.items() for tag, moves in tags.items()}
 
+    def gather_stretches(
+        self, stretches: Sequence[Stretch], noted: dict[tuple[str, str, int], Moves]
+    ) -> Mapping[tuple[str, str, int], Moves]:
+        """Add the moves of runs whose tags stay while their statuses change; rows go on from area to area."""
+        for way, run, _, _, all_positions, _ in stretches:
+            if not run.tags or not way.changes:
+                continue
+            moves, positions = _moves_on(way), way.changes_in(all_positions)
+            area = positions[0] >> AREA_BITS
+            if area == positions[-1] >> AREA_BITS:
+                parts = ((area, positions, moves),)
+            else:
+                parts = [(at >> AREA_BITS, (at,), (move,)) for at, move in zip(positions, moves, strict=True)]
+            for key, value in run.tags.items():
+                for area, at, move in parts:
+                    place = (key, value, area)
+                    known = noted.get(place)
+                    if known is None:
+                        noted[place] = Moves([*at], [*move])
+                    else:
+                        known.positions.extend(at)
+                        known.moves.extend(move)
+        return dict(sorted(noted.items(), key=itemgetter(0)))
+
     def evolve(self, row: TagCounts | None, key: tuple[str, str, int], notes: Moves, /) -> TagCounts:
         """Return the counts after runs have moved."""
         positions, moves = tuple(notes.positions), tuple(notes.moves)
+        if sorted(positions) != notes.positions:
+            positions, moves = zip(*sorted(zip(positions, moves, strict=True)), strict=True)
         if row is None:
             return TagCounts(*key, (0,) * len(STATUSES), positions, moves)
         if row.area != key[2]:
             return TagCounts(*key, row.counts_at(positions[0]), positions, moves)
         return TagCounts(*key, row.counts, row.positions + positions, row.moves + moves)
+
+
+@lru_cache(1024)
+def _moves_on(way: Way) -> tuple[int, ...]:
+    """Return what becomes of each tag of a run where its status changes."""
+    was = [NOT_TAGGED if (before := way.before[n]) is None else _PLACES[before] for n in way.changes]
+    return tuple(place << 4 | _PLACES[status] for place, status in zip(was, way.statuses, strict=True))
 
 
 def _moves(had: Mapping[str, str], has: Mapping[str, str], was: int, now: int) -> dict[Tag, int]:

@@ -180,7 +180,7 @@ def _joining(cls: type[Any]) -> Callable[[bytes], Any]:
     decode = Codec(TriggerOutline).decode
 
     def decode_joining(data: bytes) -> Any:
-        return build(cls, decode(data).__dict__)
+        return build(cls, decode(data))
 
     return decode_joining
 

@@ -2,14 +2,19 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from operator import itemgetter
 from typing import Any
 
 import psycopg
 
-from runcord.projecting.projection import AnyProjection, Step
+from runcord.projecting.projection import AnyProjection, Step, steps_of
 from runcord.projecting.steps import Unreadable
+from runcord.run.stretches import Stretch
+
+COPIED_ROWS = 500
+"""So many new rows are copied; fewer are inserted together with all else, in one turn."""
 
 
 class UnreadableEvent(Exception):
@@ -17,11 +22,13 @@ class UnreadableEvent(Exception):
 
 
 class Batch:
-    """Steps that follow each other, sorted by what happened in them, so that projections pass over the others."""
+    """What follows each other in a ledger: steps, sorted by what happened in them so that projections pass over others,
+    and stretches of runs that nothing unusual happens to."""
 
-    def __init__(self, steps: Sequence[Step], whole: "Batch | None" = None) -> None:
+    def __init__(self, steps: Sequence[Step], stretches: Sequence[Stretch] = (), whole: "Batch | None" = None) -> None:
         """`whole` has the steps with whole runs for projections that are not outlined, if `steps` hold outlines."""
         self.steps = steps
+        self.stretches = stretches
         self._whole = whole
         self._by_type: dict[type, list[tuple[int, Step]]] = {}
         for numbered in enumerate(steps):
@@ -35,6 +42,14 @@ class Batch:
     def for_projection(self, projection: AnyProjection) -> "Batch":
         """Return the part of the batch that a projection goes by."""
         return self if self._whole is None or projection.outlined else self._whole
+
+    @cached_property
+    def unrolled(self) -> "Batch":
+        """The same, told by steps alone."""
+        if not self.stretches:
+            return self
+        steps = [*self.steps, *chain.from_iterable(map(steps_of, self.stretches))]
+        return Batch(sorted(steps, key=lambda step: step.recorded.position))
 
     @property
     def has_unreadable(self) -> bool:
@@ -105,13 +120,25 @@ class Changes:
     changed: Collection[Any]
     removed: Collection[Any]
 
+    @property
+    def has_many(self) -> bool:
+        """Whether there are so many new rows that it pays to copy them."""
+        return len(self.added) >= COPIED_ROWS
+
+    def copy(self, conn: psycopg.Connection[Any], project_id: str) -> None:
+        """Write new rows, all at once. Not in a pipeline: the protocol does not allow it."""
+        table = self.projection.table
+        rows = table.copied(project_id, self.generation, self.added)
+        with conn.cursor() as cursor, cursor.copy(table.copy) as copy:
+            copy.write(rows)
+
     def save(self, conn: psycopg.Connection[Any], project_id: str) -> None:
-        """Write it."""
+        """Write the rest."""
         table = self.projection.table
         params = {"project_id": project_id, "generation": self.generation}
         if self.removed:
             conn.execute(table.remove, {**params, **table.lookup_arrays(self.removed)})
-        if self.added:
+        if self.added and not self.has_many:
             conn.execute(table.insert, {**params, **table.arrays(self.added)})
         if self.changed:
             conn.execute(table.save, {**params, **table.arrays(self.changed)})
@@ -121,9 +148,13 @@ def write(conn: psycopg.Connection[Any], project_id: str, sheets: Sequence[Sheet
     """Fold sheets into the rows that are there, and store what comes of it."""
     for found in sheets:
         found.load(conn, project_id)
-    with conn.pipeline():  # the database writes the rows of one while those of the next are folded
-        for found in sheets:
-            found.fold().save(conn, project_id)
+    folded = [found.fold() for found in sheets]
+    for changes in folded:
+        if changes.has_many:
+            changes.copy(conn, project_id)
+    with conn.pipeline():
+        for changes in folded:
+            changes.save(conn, project_id)
 
 
 def sheet(projection: AnyProjection, generation: int, batch: Batch, skips: Collection[int]) -> Sheet:
@@ -133,6 +164,8 @@ def sheet(projection: AnyProjection, generation: int, batch: Batch, skips: Colle
         UnreadableEvent: nobody can read one of the events.
     """
     batch = batch.for_projection(projection)
+    if skips or not projection.by_stretches:
+        batch = batch.unrolled
     steps = batch.of(projection.reads)
     if skips:
         steps = [step for step in steps if step.recorded.position not in skips]
@@ -140,4 +173,7 @@ def sheet(projection: AnyProjection, generation: int, batch: Batch, skips: Colle
         for step in steps:
             if step.recorded.event.__class__ is Unreadable:
                 raise UnreadableEvent(step.recorded.event.reason)
-    return Sheet(projection, generation, projection.gather(steps))
+    noted = projection.gather(steps)
+    if batch.stretches:
+        noted = projection.gather_stretches(batch.stretches, dict(noted))
+    return Sheet(projection, generation, noted)

@@ -1,25 +1,26 @@
-"""From stored events to steps that hold outlines: what most projections go by, at a fraction of the cost of runs.
+"""From stored events to what they do to outlines of runs, which most projections go by, at a fraction of the cost.
 
 What a page holds is read without the bytes that nobody looks at, and without the events that change no outline and
-that no projection of those at work reads. Types that nobody knows are an error here: `runcord.projecting.steps`
-reads such pages, event by event.
+that no projection of those at work reads. Runs that go plain ways are told by stretches (`runcord.run.stretches`), all
+else by steps. Types that nobody knows are an error here: `runcord.projecting.steps` reads such pages, event by event.
 """
 
+import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import psycopg
 
 from runcord.ledger import mapper
+from runcord.projecting.dividing import Page, divide, follow
 from runcord.projecting.folding import Batch
 from runcord.projecting.generations import Generation, snapshots_of
-from runcord.projecting.projection import AnyProjection, Step
+from runcord.projecting.projection import AnyProjection
 from runcord.projecting.steps import whole_steps
-from runcord.recorded import Recorded
-from runcord.run.build import named_tuple
-from runcord.run.outline import CHANGES, JOINING, Outline, first_outline
+from runcord.run.outline import CHANGES, JOINING, Outline
 from runcord.run.status import FINISHED
+from runcord.run.stretches import Ways
 from runcord.sql import load
 
 SQL = load("runcord.sql", "queries/projections.sql")
@@ -34,8 +35,11 @@ AT_ONCE_BYTES = 16_000_000
 """So many bytes of large events are read together, or one event."""
 
 _RUN = "run_"
-_NO_ID = UUID(int=0)
-_NO_METADATA: Mapping[str, Any] = {}
+_SILENT = mapper.SILENT_EVENTS
+
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+"""What PostgreSQL counts microseconds from."""
 
 
 class Outlines:
@@ -44,6 +48,7 @@ class Outlines:
     def __init__(self, position: int) -> None:
         self.position = position
         self._known: dict[str, Outline] = {}
+        self._ways = Ways()
 
     def follow(
         self,
@@ -61,22 +66,27 @@ class Outlines:
         """
         after, shown = self.position, [projections[one.name] for one in group]
         every = max((one.every for one in shown if one.every > 1), default=0)
-        steps = self._steps(conn, project_id, until, shown, every)
-        if not every:
-            return Batch(steps)
-        run_ids = {step.recorded.stream_id for step in steps if not step.recorded.version % every and step.after}
+        page = self._read(conn, project_id, until, shown, every)
+        steps, stretches = divide(page, self._known, self._ways)
+        run_ids = _due(page, every) if every else ()
+        self.position = until
+        if len(self._known) > OUTLINES_KEPT:
+            self._forget(set(page.stream_ids))
         whole = whole_steps(conn, project_id, run_ids, after, until, every, snapshots_of(group)) if run_ids else []
-        return Batch(steps, Batch(whole))
+        return Batch(steps, stretches, Batch(whole) if every else None)
 
-    def _steps(
+    def _read(
         self,
         conn: psycopg.Connection[Any],
         project_id: str,
         until: int,
         projections: Collection[AnyProjection],
         every: int,
-    ) -> list[Step]:
-        """Return the steps whose events these projections read, or whose versions are multiples of `every`."""
+    ) -> Page:
+        """Return the events that these projections read, or whose versions are multiples of `every`.
+
+        What was before is known of all their runs then.
+        """
         scope = {
             "project_id": project_id,
             "ignored": _ignored(projections),
@@ -84,17 +94,19 @@ class Outlines:
             "large": LARGE_BYTES,
         }
         params = {**scope, "after": self.position, "until": until, "every": every}
-        page = conn.execute(SQL["outlines_page"], params, binary=True).fetchall()
+        [columns] = conn.execute(SQL["outlines_page"], params, binary=True).fetchall()
+        page = _page(conn, project_id, *columns)
         known = self._known
         if unknown := _unknown(known, page):
             before = {**scope, "stream_ids": unknown, "position": self.position}
             rows = conn.execute(SQL["outlines_before"], before, binary=True).fetchall()
-            _steps(known, rows, _large(conn, project_id, rows))
-        steps = _steps(known, page, _large(conn, project_id, page))
-        self.position = until
-        if len(known) > OUTLINES_KEPT:
-            self._forget({stream_id for stream_id, *_ in page})
-        return steps
+            large = _large(conn, project_id, [row[2] for row in rows if row[5] is None and row[4] not in _SILENT])
+            for stream_id, _, position, at, name, data in rows:
+                event = _SILENT.get(name)
+                if event is None:
+                    event = large[position] if data is None else mapper.decode_outline(name, data)
+                follow(known, stream_id, at, event)
+        return page
 
     def _forget(self, recent: Collection[str]) -> None:
         """Keep those that are still at work, or have just moved, unless they are too many as well."""
@@ -109,46 +121,55 @@ def can_outline(projections: Iterable[AnyProjection]) -> bool:
     return all(one.outlined or one.every > 1 for one in projections)
 
 
-def _steps(known: dict[str, Outline], rows: Iterable[tuple[Any, ...]], large: Mapping[int, Any]) -> list[Step]:
-    """Return what events do, and have it done to the outlines that are known.
+def _page(
+    conn: psycopg.Connection[Any],
+    project_id: str,
+    stream_ids: str | None,
+    names: str,
+    versions: bytes,
+    positions: bytes,
+    times: bytes,
+    data: Sequence[bytes | None] | None,
+) -> Page:
+    """Return a page from the columns of `outlines_page`.
 
-    This is done for every event of a ledger, so tuples are made without the detour through their constructors.
+    Raises:
+        UnknownEventType: nobody can read one of the events.
+        ValueError: likewise.
     """
-    silent, decode, change = mapper.SILENT_EVENTS, mapper.decode_outline, CHANGES.get
-    steps: list[Step] = []
-    for stream_id, version, position, at, name, data in rows:
-        event = silent.get(name)
-        if event is None:
-            event = large[position] if data is None else decode(name, data)
-        recorded = named_tuple(Recorded, (stream_id, version, position, at, _NO_ID, _NO_METADATA, event))
-        before = after = known.get(stream_id)
-        if before is None:
-            after = first_outline(recorded)
-        elif (evolve := change(event.__class__)) is not None:
-            after = evolve(before, event, at)
-        if after is not None and after is not before:
-            known[stream_id] = after
-        steps.append(named_tuple(Step, (before, recorded, after)))
-    return steps
+    if stream_ids is None:
+        return Page((), (), (), (), ())
+    count = len(positions) // 8
+    ids, types, places = stream_ids.split("\n"), names.split("\n"), struct.unpack(f"!{count}q", positions)
+    if not len(ids) == len(types) == count:
+        raise ValueError("a name has several lines")
+    events = list(map(_SILENT.get, types))
+    told = [n for n, event in enumerate(events) if event is None]
+    if data is not None:
+        large = _large(conn, project_id, [places[n] for n, one in zip(told, data, strict=True) if one is None])
+        for n, one in zip(told, data, strict=True):
+            events[n] = large[places[n]] if one is None else mapper.decode_outline(types[n], one)
+    micros = struct.unpack(f"!{count}q", times)
+    moments = {at: _EPOCH + timedelta(microseconds=at) for at in set(micros)}
+    return Page(ids, struct.unpack(f"!{count}i", versions), places, [moments[at] for at in micros], events)
 
 
-def _unknown(known: Mapping[str, Outline], page: Sequence[tuple[Any, ...]]) -> list[str]:
+def _due(page: Page, every: int) -> Collection[str]:
+    """Return the runs of which a page has a version that is a multiple of a number."""
+    stream_ids = {page.stream_ids[n] for n, version in enumerate(page.versions) if not version % every}
+    return [stream_id for stream_id in stream_ids if stream_id.startswith(_RUN)]
+
+
+def _unknown(known: Mapping[str, Outline], page: Page) -> list[str]:
     """Return the runs of a page that were there before it, and that nothing is known of."""
-    met: set[str] = set()
-    unknown: list[str] = []
-    for row in page:
-        stream_id = row[0]
-        if stream_id not in met:
-            met.add(stream_id)
-            if row[1] > 1 and stream_id not in known and stream_id.startswith(_RUN):
-                unknown.append(stream_id)
-    return unknown
+    firsts = dict(zip(reversed(page.stream_ids), reversed(page.versions), strict=True))
+    unknown = firsts.keys() - known.keys()
+    return [stream_id for stream_id in unknown if firsts[stream_id] > 1 and stream_id.startswith(_RUN)]
 
 
-def _large(conn: psycopg.Connection[Any], project_id: str, rows: Sequence[tuple[Any, ...]]) -> Mapping[int, Any]:
-    """Return the events, by their positions, that were too large to be read along."""
-    silent = mapper.SILENT_EVENTS
-    left = {row[2] for row in rows if row[5] is None and row[4] not in silent}
+def _large(conn: psycopg.Connection[Any], project_id: str, positions: Iterable[int]) -> Mapping[int, Any]:
+    """Return the events at positions, which were too large to be read along."""
+    left = set(positions)
     found: dict[int, Any] = {}
     while left:
         params = {"project_id": project_id, "positions": list(left), "bytes": AT_ONCE_BYTES}

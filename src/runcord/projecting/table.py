@@ -21,6 +21,7 @@ from typing import (
 from psycopg import sql
 
 from runcord.ledger.arrays import Bigints, Booleans, Bytes, Texts, Times
+from runcord.projecting import copying
 
 R = TypeVar("R", bound=tuple[Any, ...])
 
@@ -116,6 +117,20 @@ class Table(Generic[R]):
         return self._insert.as_bytes()
 
     @cached_property
+    def copy(self) -> bytes:
+        """Copy rows in, of which none is there, in the binary form that `copied` returns."""
+        return (
+            sql.SQL("copy {table} (project_id, generation, {columns}) from stdin with (format binary)")
+            .format(table=sql.Identifier(self.name), columns=_names(self.columns))
+            .as_bytes()
+        )
+
+    def copied(self, project_id: str, generation: int, rows: Iterable[R]) -> bytes:
+        """Return rows, at least one, for `copy`."""
+        by_column = zip(zip(*rows, strict=True), (kind.field for kind in self.kinds.values()), strict=True)
+        return copying.table_of(by_column, (copying.text(project_id), copying.integer(generation)))
+
+    @cached_property
     def save(self) -> bytes:
         """Insert or update rows."""
         values = [column for column in self.columns if column not in self.key]
@@ -171,11 +186,12 @@ class Table(Generic[R]):
 
 @dataclass(frozen=True)
 class _Kind:
-    """How values of a column are written: as an array of `sent`, cast to `type` one by one."""
+    """How values of a column are written: as an array of `sent`, cast to `type` one by one, or as fields of rows."""
 
     type: Any
     sent: Any
     array: Callable[[Iterable[Any]], list[Any]]
+    field: copying.Field
     write: Callable[[Any], str] | None = None
 
 
@@ -191,13 +207,13 @@ def _texts(values: tuple[str, ...]) -> str:
 
 
 _KINDS: dict[Any, _Kind] = {
-    str: _Kind("text", "text", Texts),
-    int: _Kind("bigint", "bigint", Bigints),
-    bool: _Kind("boolean", "boolean", Booleans),
-    bytes: _Kind("bytea", "bytea", Bytes),
-    datetime: _Kind("timestamptz", "timestamptz", Times),
-    tuple[int, ...]: _Kind("bigint[]", "text", Texts, _numbers),
-    tuple[str, ...]: _Kind("text[]", "text", Texts, _texts),
+    str: _Kind("text", "text", Texts, copying.text),
+    int: _Kind("bigint", "bigint", Bigints, copying.bigint),
+    bool: _Kind("boolean", "boolean", Booleans, copying.boolean),
+    bytes: _Kind("bytea", "bytea", Bytes, copying.data),
+    datetime: _Kind("timestamptz", "timestamptz", Times, copying.timestamptz),
+    tuple[int, ...]: _Kind("bigint[]", "text", Texts, copying.bigints, _numbers),
+    tuple[str, ...]: _Kind("text[]", "text", Texts, copying.texts, _texts),
 }
 
 

@@ -6,9 +6,8 @@ outline is not in `CHANGES`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from runcord.recorded import Recorded
 from runcord.run import events as e
@@ -30,37 +29,35 @@ class Outline(NamedTuple):
     round: int = 1
 
 
-@dataclass(frozen=True)
-class TriggerOutline:
+class TriggerOutline(TypedDict, total=False):
     """What is read of the triggers that make a run, or join one."""
 
-    job_id: str = ""
-    due_at: datetime | None = None
-    tags: Mapping[str, str] | None = None
-    hold: Hold | None = None
-    full: bool = False
-    parent_run_id: str | None = None
-    continuation_of: str | None = None
-    replay_of: str | None = None
+    job_id: str
+    due_at: datetime | None
+    tags: Mapping[str, str] | None
+    hold: Hold | None
+    full: bool
+    parent_run_id: str | None
+    continuation_of: str | None
+    replay_of: str | None
 
 
 def evolve_outline(run: Outline | None, recorded: Recorded[Any]) -> Outline | None:
     """Return the outline after `recorded`; None stands for a run that is not there yet."""
     if run is None:
-        return first_outline(recorded)
+        return first_outline(recorded.stream_id, recorded.event, recorded.at)
     change = CHANGES.get(recorded.event.__class__)
     return run if change is None else change(run, recorded.event, recorded.at)
 
 
-def first_outline(recorded: Recorded[Any]) -> Outline | None:
+def first_outline(stream_id: str, event: Any, at: datetime) -> Outline | None:
     """Return the outline of a run that has just been triggered; None after any other event."""
-    event = recorded.event
     if event.__class__ is not e.Triggered:
         return None
-    status, due_at = _due(event.due_at, recorded.at)
+    status, due_at = _due(event.due_at, at)
     if event.hold is not None:
         status = Status.WAITING
-    return Outline(recorded.stream_id, event.job_id, status, event.tags, due_at)
+    return named_tuple(Outline, (stream_id, event.job_id, status, event.tags, due_at, None, 1, 1))
 
 
 def _due(due_at: datetime | None, at: datetime) -> tuple[Status, datetime]:

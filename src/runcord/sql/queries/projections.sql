@@ -15,13 +15,20 @@ order by position;
 
 -- outlines_page --
 -- The events of the ledger after a position and up to another, in order, but for those of some types, unless their version
--- is a multiple of `every`; with their data, unless their type says all, or they are large.
-select stream_id, version, position, recorded_at, type,
-    case when type in (select unnest(%(silent)s::text[])) or octet_length(data) > %(large)s then null else data end
-from events
-where project_id = %(project_id)s and position > %(after)s and position <= %(until)s
-    and (type not in (select unnest(%(ignored)s::text[])) or version %% nullif(%(every)s::integer, 0) = 0)
-order by position;
+-- is a multiple of `every`. One row, whose columns run in parallel: that is read at a tenth of the cost of a row for each.
+-- Names stand in lines, numbers side by side as they are sent. Of data there is what belongs to types that do not say all;
+-- none of it where it is large.
+select string_agg(stream_id, E'\n'), string_agg(type, E'\n'), string_agg(int4send(version), ''),
+    string_agg(int8send(position), ''), string_agg(timestamptz_send(recorded_at), ''),
+    array_agg(case when octet_length(data) > %(large)s then null else data end)
+        filter (where type not in (select unnest(%(silent)s::text[])))
+from (
+    select *
+    from events
+    where project_id = %(project_id)s and position > %(after)s and position <= %(until)s
+        and (type not in (select unnest(%(ignored)s::text[])) or version %% nullif(%(every)s::integer, 0) = 0)
+    order by position
+) page;
 
 -- outlines_before --
 -- The events of some streams up to a position, stream by stream in order; with as much of them as `outlines_page` has.
