@@ -1,6 +1,6 @@
 """Projections over HTTP: how far they are, and what operators do to them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,9 +9,8 @@ import pytest
 from tests.http.conftest import Api, NewApi
 
 from runcord.inline import rebuildables
-from runcord.projecting.projection import Step
 from runcord.projecting.registry import projections
-from runcord_projections.tag_index.projection import TagIndex
+from runcord_projections.tag_index.projection import Moves, TagCounts, TagIndex
 
 TAGS = "/v1/projections/tag_index"
 
@@ -57,15 +56,15 @@ def poisoned() -> Iterator[None]:
 
 @contextmanager
 def poison() -> Iterator[None]:
-    gather = TagIndex.gather
+    evolve = TagIndex.evolve
 
-    def refuse(self: TagIndex, steps: Sequence[Step]) -> Any:
-        if any(step.after is not None and "poison" in (step.after.tags or {}) for step in steps):
+    def refuse(self: TagIndex, row: TagCounts | None, key: tuple[str, str, int], notes: Moves) -> TagCounts:
+        if key[0] == "poison":
             raise ValueError("not this one")
-        return gather(self, steps)
+        return evolve(self, row, key, notes)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TagIndex, "gather", refuse)
+        patch.setattr(TagIndex, "evolve", refuse)
         yield
 
 
