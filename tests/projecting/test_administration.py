@@ -173,7 +173,7 @@ async def test_only_so_many_differences_are_named(project: Project) -> None:
     with operate(project) as conn:
         a.rebuild(conn, project.project_id, TAG_INDEX, switches=False)
         advance(project)
-        conn.execute("update tag_index set positions = '{}' where generation = 1")
+        conn.execute("update tag_index set changes = '' where generation = 1")
     with operate(project) as conn:
         live, ready, found = a.compare_generations(conn, project.project_id, TAG_INDEX)
     assert (live.number, ready.number, found.differing, len(found.first)) == (1, 2, 15, 10)

@@ -6,7 +6,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from runcord.projecting.dividing import Page, divide, follow
 from runcord.projecting.folding import Batch, sheet
@@ -117,6 +117,7 @@ OUTLINED = sorted(name for name, one in projections().items() if one.outlined)
 
 
 @pytest.mark.parametrize("name", OUTLINED)
+@settings(deadline=None)
 @given(history=histories(), size=st.integers(1, 50), skip=st.none() | st.integers(0, 20))
 def test_rows_are_the_same_as_of_steps(name: str, history: list[Any], size: int, skip: int | None) -> None:
     projection = projections()[name]

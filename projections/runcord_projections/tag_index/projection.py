@@ -5,6 +5,7 @@ added later counts from then on, one whose value is changed no longer counts; fo
 area of the ledger in which its counts changed, from which the counts at every position follow.
 """
 
+import struct
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
@@ -17,7 +18,8 @@ from runcord.run.status import Status
 from runcord.run.stretches import Way
 
 AREA_BITS = 8
-"""A row tells of 2^8 positions, so that a busy tag writes one row for many changes, none of which grows long."""
+"""A row tells of 2^8 positions, so that a busy tag writes one row for many changes, none of which grows long; and a
+byte says where in it."""
 
 STATUSES = (
     Status.DELAYED,
@@ -41,6 +43,7 @@ STATUSES = (
 NOT_TAGGED = len(STATUSES)
 """In a move, the place of a run that does not have the tag."""
 
+_IN_AREA = (1 << AREA_BITS) - 1
 _PLACES = {status: place for place, status in enumerate(STATUSES)}
 
 Tag = tuple[str, str]
@@ -55,31 +58,30 @@ class TagCounts(NamedTuple):
     """The positions of the area, without their lowest `AREA_BITS` binary digits."""
     counts: tuple[int, ...]
     """How many runs had the tag before the area began, by the places of their status in `STATUSES`."""
-    positions: tuple[int, ...]
-    """Where in the area that changed."""
-    moves: tuple[int, ...]
-    """From and to which place a run moved at each of these positions: 16 × from + to."""
+    changes: bytes
+    """What changed that in the area, two bytes each: where, the lowest `AREA_BITS` binary digits of the position; and from
+    and to which place a run moved, 16 × from + to."""
 
     def counts_at(self, position: int) -> tuple[int, ...]:
         """Return the counts at a position of the area, or at its end if the position lies beyond."""
-        counts = [*self.counts, 0]
-        for at, move in zip(self.positions, self.moves, strict=True):
-            if at > position:
+        counts, first = [*self.counts, 0], self.area << AREA_BITS
+        for at, move in zip(self.changes[::2], self.changes[1::2], strict=True):
+            if first + at > position:
                 break
             counts[move >> 4] -= 1
             counts[move & 15] += 1
         return tuple(counts[:-1])
 
 
-class Moves(NamedTuple):
-    """What a batch says of one tag in one area, as in `TagCounts`, but in any order."""
-
-    positions: list[int]
-    moves: list[int]
+Place = tuple[str, str, int]
+"""A tag's key and value, and an area."""
 
 
-class TagIndex(BatchProjection[TagCounts, Moves]):
-    """How many runs have each tag, by status."""
+class TagIndex(BatchProjection[TagCounts, list[int]]):
+    """How many runs have each tag, by status.
+
+    What is noted of a tag in an area are its changes as in `TagCounts`, a number each, in any order.
+    """
 
     name = "tag_index"
     reads = frozenset((*STATUS_EVENTS, e.Tagged))
@@ -87,9 +89,9 @@ class TagIndex(BatchProjection[TagCounts, Moves]):
     outlined = True
     by_stretches = True
 
-    def gather(self, steps: Sequence[Step]) -> Mapping[tuple[str, str, int], Moves]:
+    def gather(self, steps: Sequence[Step]) -> Mapping[Place, list[int]]:
         """Return the moves of the tags that runs gain or lose, and of all they have when their status changes."""
-        found: dict[int, dict[Tag, Moves]] = {}
+        found: dict[int, dict[Tag, list[int]]] = {}
         here, end = found.setdefault(0, {}), 0
         for before, recorded, after in steps:
             if after is None:
@@ -110,48 +112,40 @@ class TagIndex(BatchProjection[TagCounts, Moves]):
             else:
                 continue
             for tag, move in moves.items():
-                known = here.get(tag)
-                if known is None:
-                    here[tag] = Moves([position], [move])
-                else:
-                    known.positions.append(position)
-                    known.moves.append(move)
-        return {(*tag, area): moves for area, tags in found.items() for tag, moves in tags.items()}
+                here.setdefault(tag, []).append((position & _IN_AREA) << 8 | move)
+        return {(*tag, area): changes for area, tags in found.items() for tag, changes in tags.items()}
 
     def gather_stretches(
-        self, stretches: Sequence[Stretch], noted: dict[tuple[str, str, int], Moves]
-    ) -> Mapping[tuple[str, str, int], Moves]:
+        self, stretches: Sequence[Stretch], noted: dict[Place, list[int]]
+    ) -> Mapping[Place, list[int]]:
         """Add the moves of runs whose tags stay while their statuses change; rows go on from area to area."""
         for way, run, _, _, all_positions, _ in stretches:
             if not run.tags or not way.changes:
                 continue
             moves, positions = _moves_on(way), way.changes_in(all_positions)
-            area = positions[0] >> AREA_BITS
-            if area == positions[-1] >> AREA_BITS:
-                parts = ((area, positions, moves),)
+            changes = [(at & _IN_AREA) << 8 | move for at, move in zip(positions, moves, strict=True)]
+            first, last = positions[0] >> AREA_BITS, positions[-1] >> AREA_BITS
+            if first == last:
+                parts = [(first, changes)]
             else:
-                parts = [(at >> AREA_BITS, (at,), (move,)) for at, move in zip(positions, moves, strict=True)]
+                parts = [(at >> AREA_BITS, [change]) for at, change in zip(positions, changes, strict=True)]
             for key, value in run.tags.items():
-                for area, at, move in parts:
-                    place = (key, value, area)
-                    known = noted.get(place)
+                for area, part in parts:
+                    known = noted.get(place := (key, value, area))
                     if known is None:
-                        noted[place] = Moves([*at], [*move])
+                        noted[place] = [*part]
                     else:
-                        known.positions.extend(at)
-                        known.moves.extend(move)
+                        known += part
         return dict(sorted(noted.items(), key=itemgetter(0)))
 
-    def evolve(self, row: TagCounts | None, key: tuple[str, str, int], notes: Moves, /) -> TagCounts:
+    def evolve(self, row: TagCounts | None, key: Place, notes: list[int], /) -> TagCounts:
         """Return the counts after runs have moved."""
-        positions, moves = tuple(notes.positions), tuple(notes.moves)
-        if sorted(positions) != notes.positions:
-            positions, moves = zip(*sorted(zip(positions, moves, strict=True)), strict=True)
+        changes = struct.pack(f"!{len(notes)}H", *sorted(notes))
         if row is None:
-            return TagCounts(*key, (0,) * len(STATUSES), positions, moves)
+            return TagCounts(*key, (0,) * len(STATUSES), changes)
         if row.area != key[2]:
-            return TagCounts(*key, row.counts_at(positions[0]), positions, moves)
-        return TagCounts(*key, row.counts, row.positions + positions, row.moves + moves)
+            return TagCounts(*key, row.counts_at(key[2] << AREA_BITS), changes)
+        return row._replace(changes=row.changes + changes)
 
 
 @lru_cache(1024)

@@ -35,10 +35,10 @@ with recursive tags as (
     ) as following
     where tags.number < %(limit)s
 )
-select tags.tag_key, tags.tag_value, latest.area, latest.counts, latest.positions, latest.moves
+select tags.tag_key, tags.tag_value, latest.area, latest.counts, latest.changes
 from tags
 left join lateral (
-    select t.area, t.counts, t.positions, t.moves
+    select t.area, t.counts, t.changes
     from tag_index t
     where t.project_id = %(project_id)s
         and t.generation = (

@@ -420,8 +420,7 @@ create table tag_index (
     tag_value text collate "C" not null,
     area bigint not null,
     counts bigint[] not null,
-    positions bigint[] not null,
-    moves bigint[] not null,
+    changes bytea not null,
     primary key (project_id, generation, tag_key, tag_value, area)
 );
 
