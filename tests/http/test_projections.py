@@ -10,7 +10,7 @@ from tests.http.conftest import Api, NewApi
 
 from runcord.inline import rebuildables
 from runcord.projecting.registry import projections
-from runcord_projections.tag_index.projection import Place, TagCounts, TagIndex
+from runcord_projections.tag_index.projection import Moves, Place, TagCounts, TagIndex
 
 TAGS = "/v1/projections/tag_index"
 
@@ -58,7 +58,7 @@ def poisoned() -> Iterator[None]:
 def poison() -> Iterator[None]:
     evolve = TagIndex.evolve
 
-    def refuse(self: TagIndex, row: TagCounts | None, key: Place, notes: list[int]) -> TagCounts:
+    def refuse(self: TagIndex, row: TagCounts | None, key: Place, notes: Moves) -> TagCounts:
         if key[0] == "poison":
             raise ValueError("not this one")
         return evolve(self, row, key, notes)

@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from runcord.projecting.dividing import Page, divide, follow
+from runcord.projecting.dividing import Page, divide, follow, places_of
 from runcord.projecting.folding import Batch, sheet
 from runcord.projecting.projection import AnyProjection
 from runcord.projecting.registry import projections
@@ -84,7 +84,7 @@ def batches(pages: Sequence[Page]) -> list[Batch]:
 
 def _divided(page: Page, before: dict[str, Outline], ways: Ways) -> Batch:
     known = dict(before)
-    steps, stretches = divide(page, known, ways)
+    steps, stretches = divide(page, places_of(page), known, ways)
     for stream_id, at, event in zip(page.stream_ids, page.times, page.events, strict=True):
         follow(before, stream_id, at, event)
     assert known == {run_id: before[run_id] for run_id in known}
@@ -135,7 +135,7 @@ def test_plain_runs_are_told_by_stretches_and_others_by_steps() -> None:
     rows = [(run_id, n, 0, NOON, event) for run_id, life in lives.items() for n, event in enumerate(life, 1)]
     [page] = pages_of([(row[0], row[1], place, *row[3:]) for place, row in enumerate(rows, 1)], 100)
     known: dict[str, Outline] = {}
-    steps, stretches = divide(page, known, Ways())
+    steps, stretches = divide(page, places_of(page), known, Ways())
     assert [step.recorded.stream_id for step in steps] == ["run_b", "run_b"]
     assert [stretch.run.run_id for stretch in stretches] == ["run_a"]
     assert known.keys() == {"run_b"}  # nothing is to come of the other
@@ -143,5 +143,5 @@ def test_plain_runs_are_told_by_stretches_and_others_by_steps() -> None:
 
 def test_what_is_no_run_has_neither_outline_nor_stretch() -> None:
     [page] = pages_of([("job_a", 1, 1, NOON, e.Attempted(1))], 1)
-    [step], stretches = divide(page, {}, Ways())
+    [step], stretches = divide(page, places_of(page), {}, Ways())
     assert (step.before, step.after, stretches) == (None, None, [])

@@ -5,7 +5,6 @@ added later counts from then on, one whose value is changed no longer counts; fo
 area of the ledger in which its counts changed, from which the counts at every position follow.
 """
 
-import struct
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
@@ -59,8 +58,8 @@ class TagCounts(NamedTuple):
     counts: tuple[int, ...]
     """How many runs had the tag before the area began, by the places of their status in `STATUSES`."""
     changes: bytes
-    """What changed that in the area, two bytes each: where, the lowest `AREA_BITS` binary digits of the position; and from
-    and to which place a run moved, 16 × from + to."""
+    """What changed that in the area, two bytes each: where, the lowest `AREA_BITS` binary digits of the position; and
+    from and to which place a run moved, 16 × from + to."""
 
     def counts_at(self, position: int) -> tuple[int, ...]:
         """Return the counts at a position of the area, or at its end if the position lies beyond."""
@@ -77,11 +76,15 @@ Place = tuple[str, str, int]
 """A tag's key and value, and an area."""
 
 
-class TagIndex(BatchProjection[TagCounts, list[int]]):
-    """How many runs have each tag, by status.
+class Moves(NamedTuple):
+    """What a batch says of one tag in one area: where runs moved, and from and to where; in any order."""
 
-    What is noted of a tag in an area are its changes as in `TagCounts`, a number each, in any order.
-    """
+    positions: list[int]
+    moves: list[int]
+
+
+class TagIndex(BatchProjection[TagCounts, Moves]):
+    """How many runs have each tag, by status."""
 
     name = "tag_index"
     reads = frozenset((*STATUS_EVENTS, e.Tagged))
@@ -89,9 +92,9 @@ class TagIndex(BatchProjection[TagCounts, list[int]]):
     outlined = True
     by_stretches = True
 
-    def gather(self, steps: Sequence[Step]) -> Mapping[Place, list[int]]:
+    def gather(self, steps: Sequence[Step]) -> Mapping[Place, Moves]:
         """Return the moves of the tags that runs gain or lose, and of all they have when their status changes."""
-        found: dict[int, dict[Tag, list[int]]] = {}
+        found: dict[int, dict[Tag, Moves]] = {}
         here, end = found.setdefault(0, {}), 0
         for before, recorded, after in steps:
             if after is None:
@@ -112,40 +115,53 @@ class TagIndex(BatchProjection[TagCounts, list[int]]):
             else:
                 continue
             for tag, move in moves.items():
-                here.setdefault(tag, []).append((position & _IN_AREA) << 8 | move)
-        return {(*tag, area): changes for area, tags in found.items() for tag, changes in tags.items()}
+                known = here.get(tag)
+                if known is None:
+                    here[tag] = Moves([position], [move])
+                else:
+                    known.positions.append(position)
+                    known.moves.append(move)
+        return {(*tag, area): moves for area, tags in found.items() for tag, moves in tags.items()}
 
-    def gather_stretches(
-        self, stretches: Sequence[Stretch], noted: dict[Place, list[int]]
-    ) -> Mapping[Place, list[int]]:
+    def gather_stretches(self, stretches: Sequence[Stretch], noted: dict[Place, Moves]) -> Mapping[Place, Moves]:
         """Add the moves of runs whose tags stay while their statuses change; rows go on from area to area."""
         for way, run, _, _, all_positions, _ in stretches:
             if not run.tags or not way.changes:
                 continue
             moves, positions = _moves_on(way), way.changes_in(all_positions)
-            changes = [(at & _IN_AREA) << 8 | move for at, move in zip(positions, moves, strict=True)]
-            first, last = positions[0] >> AREA_BITS, positions[-1] >> AREA_BITS
-            if first == last:
-                parts = [(first, changes)]
+            area = positions[0] >> AREA_BITS
+            if area == positions[-1] >> AREA_BITS:
+                parts = ((area, positions, moves),)
             else:
-                parts = [(at >> AREA_BITS, [change]) for at, change in zip(positions, changes, strict=True)]
+                parts = [(at >> AREA_BITS, (at,), (move,)) for at, move in zip(positions, moves, strict=True)]
             for key, value in run.tags.items():
-                for area, part in parts:
+                for area, at, move in parts:
                     known = noted.get(place := (key, value, area))
                     if known is None:
-                        noted[place] = [*part]
+                        noted[place] = Moves([*at], [*move])
                     else:
-                        known += part
+                        known.positions.extend(at)
+                        known.moves.extend(move)
         return dict(sorted(noted.items(), key=itemgetter(0)))
 
-    def evolve(self, row: TagCounts | None, key: Place, notes: list[int], /) -> TagCounts:
+    def evolve(self, row: TagCounts | None, key: Place, notes: Moves, /) -> TagCounts:
         """Return the counts after runs have moved."""
-        changes = struct.pack(f"!{len(notes)}H", *sorted(notes))
+        changes = _changes(*notes)
         if row is None:
             return TagCounts(*key, (0,) * len(STATUSES), changes)
         if row.area != key[2]:
             return TagCounts(*key, row.counts_at(key[2] << AREA_BITS), changes)
         return row._replace(changes=row.changes + changes)
+
+
+def _changes(positions: Sequence[int], moves: Sequence[int]) -> bytes:
+    """Return moves as they are stored, in the order of their positions."""
+    if sorted(positions) != positions:
+        positions, moves = zip(*sorted(zip(positions, moves, strict=True)), strict=True)
+    changes = bytearray(2 * len(positions))
+    changes[::2] = bytes([at & _IN_AREA for at in positions])
+    changes[1::2] = bytes(moves)
+    return bytes(changes)
 
 
 @lru_cache(1024)

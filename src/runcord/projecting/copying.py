@@ -45,7 +45,14 @@ def timestamptz(item: datetime) -> bytes:
 
 def bigints(items: Sequence[int]) -> bytes:
     """Return a `bigint[]`."""
-    return _array(_BIGINT_OID, len(items), b"".join(map(bigint, items)))
+    return _bigints_of(len(items)) + b"".join(map(bigint, items))
+
+
+@lru_cache(256)
+def _bigints_of(count: int) -> bytes:
+    """Return what stands before so many numbers: its length depends on nothing else."""
+    whole = _array(_BIGINT_OID, count, bytes(12 * count))
+    return whole[: len(whole) - 12 * count]
 
 
 @lru_cache(4096)

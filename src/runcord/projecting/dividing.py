@@ -1,6 +1,6 @@
 """Dividing a page of events among runs: stretches where they go plain ways, steps for all else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -21,17 +21,31 @@ class Page(NamedTuple):
     events: Sequence[Any]
 
 
-def divide(page: Page, known: dict[str, Outline], ways: Ways) -> tuple[list[Step], list[Stretch]]:
+def places_of(page: Page) -> dict[str, list[int]]:
+    """Return where the events of each stream stand."""
+    places: dict[str, list[int]] = {}
+    for n, stream_id in enumerate(page.stream_ids):
+        mine = places.get(stream_id)
+        if mine is None:
+            places[stream_id] = [n]
+        else:
+            mine.append(n)
+    return places
+
+
+def divide(
+    page: Page, places: Mapping[str, Sequence[int]], known: dict[str, Outline], ways: Ways
+) -> tuple[list[Step], list[Stretch]]:
     """Return the stretches of a page, and the steps of all other runs in their order.
 
-    `known` has the outlines of all runs that were there before the page; it is brought up to its end. Runs after which
-    hardly anything comes are forgotten.
+    `places` says where the events of each stream stand. `known` has the outlines of all runs that were there before the
+    page; it is brought up to its end. Runs after which hardly anything comes are forgotten.
     """
-    stream_ids, versions, positions, times, events = page
+    _, versions, positions, times, events = page
     kinds = list(map(type, events))
     stretches: list[Stretch] = []
     others: list[int] = []
-    for stream_id, mine in _places(stream_ids).items():
+    for stream_id, mine in places.items():
         first, end = mine[0], mine[-1] + 1
         run = known.get(stream_id) or first_outline(stream_id, events[first], times[first])
         if run is None:
@@ -69,18 +83,6 @@ def follow(
     if after is not None and after is not before:
         known[stream_id] = after
     return before, after
-
-
-def _places(stream_ids: Sequence[str]) -> dict[str, list[int]]:
-    """Return where the events of each stream stand."""
-    places: dict[str, list[int]] = {}
-    for n, stream_id in enumerate(stream_ids):
-        mine = places.get(stream_id)
-        if mine is None:
-            places[stream_id] = [n]
-        else:
-            mine.append(n)
-    return places
 
 
 def _step(page: Page, n: int, known: dict[str, Outline]) -> Step:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from runcord.ledger import mapper
-from runcord.projecting.dividing import Page, divide, follow
+from runcord.projecting.dividing import Page, divide, follow, places_of
 from runcord.projecting.folding import Batch
 from runcord.projecting.generations import Generation, snapshots_of
 from runcord.projecting.projection import AnyProjection
@@ -66,12 +66,12 @@ class Outlines:
         """
         after, shown = self.position, [projections[one.name] for one in group]
         every = max((one.every for one in shown if one.every > 1), default=0)
-        page = self._read(conn, project_id, until, shown, every)
-        steps, stretches = divide(page, self._known, self._ways)
+        page, places = self._read(conn, project_id, until, shown, every)
+        steps, stretches = divide(page, places, self._known, self._ways)
         run_ids = _due(page, every) if every else ()
         self.position = until
         if len(self._known) > OUTLINES_KEPT:
-            self._forget(set(page.stream_ids))
+            self._forget(places)
         whole = whole_steps(conn, project_id, run_ids, after, until, every, snapshots_of(group)) if run_ids else []
         return Batch(steps, stretches, Batch(whole) if every else None)
 
@@ -82,8 +82,8 @@ class Outlines:
         until: int,
         projections: Collection[AnyProjection],
         every: int,
-    ) -> Page:
-        """Return the events that these projections read, or whose versions are multiples of `every`.
+    ) -> tuple[Page, Mapping[str, Sequence[int]]]:
+        """Return the events that these projections read or whose versions are multiples of `every`, and whose they are.
 
         What was before is known of all their runs then.
         """
@@ -97,7 +97,8 @@ class Outlines:
         [columns] = conn.execute(SQL["outlines_page"], params, binary=True).fetchall()
         page = _page(conn, project_id, *columns)
         known = self._known
-        if unknown := _unknown(known, page):
+        places = places_of(page)
+        if unknown := _unknown(known, page, places):
             before = {**scope, "stream_ids": unknown, "position": self.position}
             rows = conn.execute(SQL["outlines_before"], before, binary=True).fetchall()
             large = _large(conn, project_id, [row[2] for row in rows if row[5] is None and row[4] not in _SILENT])
@@ -106,7 +107,7 @@ class Outlines:
                 if event is None:
                     event = large[position] if data is None else mapper.decode_outline(name, data)
                 follow(known, stream_id, at, event)
-        return page
+        return page, places
 
     def _forget(self, recent: Collection[str]) -> None:
         """Keep those that are still at work, or have just moved, unless they are too many as well."""
@@ -160,11 +161,14 @@ def _due(page: Page, every: int) -> Collection[str]:
     return [stream_id for stream_id in stream_ids if stream_id.startswith(_RUN)]
 
 
-def _unknown(known: Mapping[str, Outline], page: Page) -> list[str]:
+def _unknown(known: Mapping[str, Outline], page: Page, places: Mapping[str, Sequence[int]]) -> list[str]:
     """Return the runs of a page that were there before it, and that nothing is known of."""
-    firsts = dict(zip(reversed(page.stream_ids), reversed(page.versions), strict=True))
-    unknown = firsts.keys() - known.keys()
-    return [stream_id for stream_id in unknown if firsts[stream_id] > 1 and stream_id.startswith(_RUN)]
+    versions = page.versions
+    return [
+        stream_id
+        for stream_id, mine in places.items()
+        if versions[mine[0]] > 1 and stream_id not in known and stream_id.startswith(_RUN)
+    ]
 
 
 def _large(conn: psycopg.Connection[Any], project_id: str, positions: Iterable[int]) -> Mapping[int, Any]:
