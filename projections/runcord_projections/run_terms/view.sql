@@ -4,8 +4,7 @@
 -- Terms of runs that were triggered, and at which positions after the first; all arrays run in parallel. What is
 -- triggered later has later positions, so nothing can be there yet.
 insert into run_terms (project_id, term, position, mask)
-select %(project_id)s, u.*
-from unnest(%(terms)b::bigint[], %(positions)b::bigint[], %(masks)b::bigint[]) as u;
+select %(project_id)s, unnest(%(terms)b::bigint[]), unnest(%(positions)b::bigint[]), unnest(%(masks)b::bigint[]);
 
 -- add --
 -- Terms, still without their area, that were given to runs later; both arrays run in parallel.

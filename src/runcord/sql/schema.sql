@@ -525,16 +525,18 @@ create function ledger_append(
 ) returns bigint
 language plpgsql as $$
 declare
-    v_head ledger_heads%rowtype;
     v_count constant integer := cardinality(p_stream_ids);
+    v_position bigint;
     v_at timestamptz;
     v_at_bytes bytea;
-    v_covered bytea;
     v_digest bytea;
     v_digests bytea[] := '{}';
     v_misfit record;
 begin
-    select * into v_head from ledger_heads where project_id = p_project_id for update;
+    select h.position, h.recorded_at, h.digest into v_position, v_at, v_digest
+    from ledger_heads h
+    where h.project_id = p_project_id
+    for update;
     if not found then
         raise exception 'project % has no ledger', p_project_id using errcode = 'RC001';
     end if;
@@ -579,37 +581,33 @@ begin
             v_misfit.stream_id, coalesce(v_misfit.present, 0), v_misfit.first_version using errcode = 'RC002';
     end if;
 
-    v_at := greatest(v_head.recorded_at, coalesce(p_at, ledger_now()));
+    v_at := greatest(v_at, coalesce(p_at, ledger_now()));
     v_at_bytes := int8send((extract(epoch from v_at) * 1000000)::bigint);
-    v_digest := v_head.digest;
-    -- What each digest covers beside the one before it is put together for all at once: only the chain needs a loop.
-    foreach v_covered in array array(
-        select int8send(v_head.position + u.n) || v_at_bytes || int4send(u.version) || uuid_send(u.event_id)
-            || int4send(octet_length(u.stream_id)) || convert_to(u.stream_id, 'UTF8')
-            || int4send(octet_length(u.type)) || convert_to(u.type, 'UTF8')
-            || int4send(octet_length(u.metadata)) || u.metadata
-            || u.data
-        from unnest(p_stream_ids, p_versions, p_event_ids, p_types, p_data, p_metadata)
-            with ordinality as u (stream_id, version, event_id, type, data, metadata, n)
-        order by u.n
-    )
-    loop
-        v_digest := sha256(v_digest || v_covered);
-        v_digests := v_digests || v_digest;
+    -- Expressions, and no query: beginning one costs as much as some events.
+    for n in 1 .. v_count loop
+        v_digest := sha256(
+            v_digest
+            || int8send(v_position + n) || v_at_bytes || int4send(p_versions[n]) || uuid_send(p_event_ids[n])
+            || int4send(octet_length(p_stream_ids[n])) || convert_to(p_stream_ids[n], 'UTF8')
+            || int4send(octet_length(p_types[n])) || convert_to(p_types[n], 'UTF8')
+            || int4send(octet_length(p_metadata[n])) || p_metadata[n]
+            || p_data[n]
+        );
+        v_digests[n] := v_digest;
     end loop;
 
     insert into events (
         project_id, position, stream_id, version, event_id, type, recorded_at, data, metadata, digest
     )
-    select p_project_id, v_head.position + u.n, u.stream_id, u.version, u.event_id, u.type, v_at, u.data, u.metadata,
-        u.digest
-    from unnest(p_stream_ids, p_versions, p_event_ids, p_types, p_data, p_metadata, v_digests)
-        with ordinality as u (stream_id, version, event_id, type, data, metadata, digest, n);
+    -- Beside one another, arrays are taken apart at half the cost of a function in `from` for each.
+    select p_project_id, generate_series(v_position + 1, v_position + v_count), unnest(p_stream_ids),
+        unnest(p_versions), unnest(p_event_ids), unnest(p_types), v_at, unnest(p_data), unnest(p_metadata),
+        unnest(v_digests);
 
     update ledger_heads
-    set position = v_head.position + v_count, digest = v_digest, recorded_at = v_at
+    set position = v_position + v_count, digest = v_digest, recorded_at = v_at
     where project_id = p_project_id;
-    return v_head.position + v_count;
+    return v_position + v_count;
 end
 $$;
 
