@@ -14,6 +14,7 @@ from runcord.dispatch.delivery import Carrier
 from runcord.dispatch.dispatcher import Dispatcher
 from runcord.dispatch.exchange import Line
 from runcord.http.run_tokens import RunTokens
+from runcord.ledger.committer import News
 from runcord.ledger.database import service_pool
 from runcord.ledger.hub import Hub
 from runcord.queue.desk import ClaimDesk
@@ -79,9 +80,8 @@ async def open_process(
     async def secret(project_id: str, job_id: str) -> str | None:
         return (secrets or {}).get(job_id) or (secrets or {}).get("*")
 
-    def committed(project_id: str, position: int, changes: Any) -> None:
-        scheduler.committed(changes)
-        dispatcher.committed(project_id, changes)
+    def committed(project_id: str, position: int, changes: Any) -> list[News]:
+        return [scheduler.committed(changes), dispatcher.committed(project_id, changes)]
 
     async with open_project(dsn) as made, service_pool(dsn, 4) as pool:
         committer = open_committer(dsn, on_commit=committed, started=False)

@@ -20,6 +20,7 @@ from runcord.handling.descent import SpawnRun
 from runcord.handling.trigger import TriggerRequest
 from runcord.http.credentials import create_project
 from runcord.ids import new_id
+from runcord.ledger.committer import News
 from runcord.ledger.database import reader_pool
 from runcord.ledger.transaction import Context
 from runcord.ledger.view import Change
@@ -323,8 +324,8 @@ async def server_like(dsn: str) -> AsyncGenerator[Project]:
     """Open a project as a server process does: with a runner that hears of its commits."""
     runners: list[BulkRunner] = []
 
-    def committed(project_id: str, position: int, changes: Sequence[Change]) -> None:
-        runners[0].committed(project_id, changes)
+    def committed(project_id: str, position: int, changes: Sequence[Change]) -> list[News]:
+        return [runners[0].committed(project_id, changes)]
 
     with psycopg.connect(dsn) as conn:
         create_project(conn, "proj_test", "test")

@@ -30,7 +30,7 @@ async def server(dsn: str, *, started: bool = True) -> AsyncGenerator[tuple[Proj
         create_project(conn, "proj_test", "test")
     hub = Hub()
     tail = Tail(dsn, hub)
-    committer = open_committer(dsn, on_commit=tail.committed, started=started)
+    committer = open_committer(dsn, on_commit=lambda *commit: [tail.committed(*commit)], started=started)
     following = asyncio.create_task(tail.run())
     try:
         async with service_pool(dsn, 2) as pool:

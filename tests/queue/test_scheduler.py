@@ -8,6 +8,7 @@ import psycopg
 
 from runcord.clock import monotonic, utc_now
 from runcord.http.credentials import create_project
+from runcord.ledger.committer import News
 from runcord.ledger.database import service_pool
 from runcord.ledger.view import Change
 from runcord.queue.heartbeat import renew_lease
@@ -142,8 +143,8 @@ async def test_schedulers_of_two_processes_fire_each_timer_once(project: Project
 def test_a_timer_that_is_set_while_the_scheduler_sleeps_is_not_slept_through(dsn: str) -> None:
     schedulers: list[Scheduler] = []
 
-    def committed(project_id: str, position: int, changes: Sequence[Change]) -> None:
-        schedulers[0].committed(changes)
+    def committed(project_id: str, position: int, changes: Sequence[Change]) -> list[News]:
+        return [schedulers[0].committed(changes)]
 
     async def test() -> None:
         with psycopg.connect(dsn) as conn:

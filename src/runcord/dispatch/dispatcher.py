@@ -11,6 +11,7 @@ import os
 import random
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import psycopg
 import structlog
@@ -80,21 +81,19 @@ class Dispatcher:
         self._concurrency = concurrency
         self._lease_secs = lease_secs
         self._worker_id = f"push:{socket.gethostname()[:64]}:{os.getpid()}"
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_running = False
         self._prospects = Prospects(LOOK_SECS)
         self._live = LiveAttempts(touch, lease_secs)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
-    def committed(self, project_id: str, changes: Sequence[Change]) -> None:
-        """Take note of a commit of this process. Called from the committer's threads."""
-        loop = self._loop
-        if loop is None or loop.is_closed():
-            return
+    def committed(self, project_id: str, changes: Sequence[Change]) -> Callable[[], None] | None:
+        """Return what takes note of a commit of this process, if there is something in it."""
+        if not self._is_running:
+            return None
         hints = self._prospects.hints(project_id, changes)
         runs = [change.after for change in changes if change.stream_id in self._live]
-        if hints or runs:
-            loop.call_soon_threadsafe(self._hear, hints, runs)
+        return partial(self._hear, hints, runs) if hints or runs else None
 
     def _hear(self, hints: list[tuple[JobKey, float]], runs: list[Run]) -> None:
         self._prospects.hear(hints)
@@ -103,7 +102,7 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Send runs until cancelled. A database that is away is waited for."""
-        self._loop = asyncio.get_running_loop()
+        self._is_running = True
         beats = asyncio.create_task(self._live.keep())
         try:
             looks_at = monotonic()

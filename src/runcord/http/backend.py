@@ -27,7 +27,7 @@ from runcord.http.public_tokens import PublicTokens
 from runcord.http.run_tokens import RunTokens
 from runcord.http.signing_keys import SigningKeys
 from runcord.http.stream_slots import StreamSlots
-from runcord.ledger.committer import Committer
+from runcord.ledger.committer import Committer, News
 from runcord.ledger.database import reader_pool, service_pool
 from runcord.ledger.feed import Feeds
 from runcord.ledger.follower import Follower
@@ -134,12 +134,14 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
     """Open everything for one server process, and close it in order: the queue first, the committer last."""
     hub = Hub()
 
-    def committed(project_id: str, position: int, changes: Sequence[Change]) -> None:
-        tail.committed(project_id, position, changes)
-        scheduler.committed(changes)
-        dispatcher.committed(project_id, changes)
-        bulk_runner.committed(project_id, changes)
-        runner.committed(project_id)
+    def committed(project_id: str, position: int, changes: Sequence[Change]) -> Sequence[News]:
+        return (
+            tail.committed(project_id, position, changes),
+            scheduler.committed(changes),
+            dispatcher.committed(project_id, changes),
+            bulk_runner.committed(project_id, changes),
+            runner.committed(project_id),
+        )
 
     committer = Committer(
         dsn,

@@ -36,7 +36,7 @@ class Channel:
     After an error, `rollback` or `close`: nothing else makes sense.
     """
 
-    def __init__(self, conn: psycopg.Connection[Row]) -> None:
+    def __init__(self, conn: psycopg.Connection[Row] | psycopg.AsyncConnection[Row]) -> None:
         self._conn = conn
         self._pgconn = conn.pgconn
         self._pgconn.nonblocking = 1
@@ -54,7 +54,7 @@ class Channel:
 
     def close(self) -> None:
         """Give the connection up, with whatever was under way on it."""
-        self._conn.close()
+        self._pgconn.finish()
 
     # --- transactions ---------------------------------------------------------------------------------
 
@@ -104,10 +104,14 @@ class Channel:
         Raises:
             psycopg.Error: the first error; what was sent after it was not executed.
         """
+        return wait(self.trip(), self._pgconn.socket, _INTERVAL_SECS)
+
+    def trip(self) -> PQGen[list[list[Row]]]:
+        """Do what `receive` does, step by step: say what to wait for, and go on when that is there."""
         under_way, self._under_way = self._under_way, []
         try:
             self._pgconn.pipeline_sync()
-            results = wait(self._answers(len(under_way)), self._pgconn.socket, _INTERVAL_SECS)
+            results = yield from self._answers(len(under_way))
             for result in results:
                 if result.status in _FAILED:
                     raise error_from_result(result)

@@ -11,7 +11,7 @@ is found by halving the group. A commit whose answer was lost is resolved by rea
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -51,8 +51,14 @@ class _Pending:
     outcome: Outcome | None = None
 
 
-CommitListener = Callable[[str, int, Sequence[Change]], None]
-"""Called in the writer's thread after a commit: project, last position, what changed. Must not block or raise."""
+News = Callable[[], None] | None
+"""What is to be done in the event loop because of a commit, if anything is. Must not block or raise."""
+
+CommitListener = Callable[[str, int, Sequence[Change]], Iterable[News]]
+"""Called in the writer's thread after a commit: project, last position, what changed. Must not block or raise.
+
+What it returns is called in the event loop of the commands, in one hop with their answers: each hop wakes the loop.
+"""
 
 
 class Committer:
@@ -60,6 +66,8 @@ class Committer:
 
     A project is served by one thread at a time; other processes may serve the same project, the head's lock
     stands between them. Projects take turns, so none waits for more than one group of each other.
+
+    All commands of one that has a listener come from one event loop.
     """
 
     def __init__(
@@ -141,7 +149,7 @@ class Committer:
                 log.exception("committer_failed", project_id=project_id)
                 for pending in group:
                     pending.outcome = pending.outcome or InternalError()
-            self._deliver(group)
+                self._deliver(group)
             with self._condition:
                 self._pending -= len(group)
                 if self._queues[project_id]:
@@ -175,6 +183,7 @@ class Committer:
         except Unavailable as error:
             for pending in group:
                 pending.outcome = error
+            self._deliver(group)
         except Exception as error:
             if len(group) > 1:
                 half = len(group) // 2
@@ -186,28 +195,32 @@ class Committer:
             else:
                 log.exception("command_poisoned", project_id=project_id, command=type(group[0].handler).__name__)
                 group[0].outcome = InternalError()
+            self._deliver(group)
         else:
             for pending, outcome in zip(group, result.outcomes, strict=True):
                 pending.outcome = (
                     outcome if isinstance(outcome, RuncordError) else Committed(outcome.value, result.position)
                 )
+            news: Iterable[News] = ()
             if self._on_commit is not None and result.changes:
-                self._on_commit(project_id, result.position, result.changes)
+                news = self._on_commit(project_id, result.position, result.changes)
+            self._deliver(group, news)
 
-    def _deliver(self, group: list[_Pending]) -> None:
-        """Answer the callers, with one hop to each event loop instead of one for each command."""
+    def _deliver(self, group: list[_Pending], news: Iterable[News] = ()) -> None:
+        """Answer the callers and pass on the news, with one hop to each event loop instead of one for each of them."""
         by_loop: dict[asyncio.AbstractEventLoop, list[_Pending]] = {}
         for pending in group:
             by_loop.setdefault(pending.loop, []).append(pending)
         for loop, answered in by_loop.items():
             try:
-                loop.call_soon_threadsafe(_resolve, answered)
+                loop.call_soon_threadsafe(_resolve, answered, news)
             except RuntimeError:
                 # The loop is closed: nobody waits for these any more. What was committed stays.
                 log.warning("answers_undelivered", count=len(answered))
+            news = ()
 
 
-def _resolve(answered: list[_Pending]) -> None:
+def _resolve(answered: list[_Pending], news: Iterable[News]) -> None:
     for pending in answered:
         if pending.future.done():  # its caller has gone
             continue
@@ -216,3 +229,6 @@ def _resolve(answered: list[_Pending]) -> None:
             pending.future.set_exception(outcome)
         else:
             pending.future.set_result(outcome)
+    for one in news:
+        if one is not None:
+            one()

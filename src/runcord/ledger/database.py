@@ -28,6 +28,7 @@ _WRITER_OPTIONS = (
 )
 _READER_OPTIONS = "-c statement_timeout=25s -c default_transaction_read_only=on -c jit=off -c timezone=UTC"
 _SERVICE_OPTIONS = "-c statement_timeout=25s -c jit=off -c timezone=UTC"
+_LISTENER_OPTIONS = f"{_SERVICE_OPTIONS} -c synchronous_commit=off"
 
 _OPERATOR_OPTIONS = "-c statement_timeout=300s -c lock_timeout=10s -c jit=off -c timezone=UTC"
 """What operators ask for may read a whole project."""
@@ -50,12 +51,12 @@ def connect_operator(dsn: str) -> psycopg.Connection[Row]:
 
 
 async def connect_listener(dsn: str) -> psycopg.AsyncConnection[Row]:
-    """Return an autocommit connection for LISTEN and NOTIFY."""
+    """Return an autocommit connection for LISTEN and NOTIFY, which does not wait for the disk: nothing is written."""
     return await psycopg.AsyncConnection.connect(
         dsn,
         autocommit=True,
         application_name="runcord tail",
-        options=_options(dsn, _SERVICE_OPTIONS),
+        options=_options(dsn, _LISTENER_OPTIONS),
         **_KEEPALIVE,
     )
 

@@ -19,9 +19,12 @@ import structlog
 from eventsourcing.persistence import ApplicationRecorder, Notification, OperationalError, Subscription
 from psycopg_pool import ConnectionPool
 
-from runcord.ledger.tail import CHANNEL
+from runcord.ledger.tail import CHANNEL, HELLO, LISTENERS
+from runcord.sql import load
 
 log = structlog.get_logger(__name__)
+
+SQL = load("runcord.sql", "queries/ledger.sql")
 
 POLL_SECS = 1.0
 PAGE_SIZE = 500
@@ -82,6 +85,8 @@ class Listener:
                 self._closing.wait(_RECONNECT_SECS)
 
     def _listen(self, conn: psycopg.Connection[Any]) -> None:
+        conn.execute(SQL["join_listeners"], LISTENERS)
+        conn.execute(*HELLO)
         conn.execute(f"listen {CHANNEL}".encode())
         conn.commit()
         # Whatever happened before this was not heard.
@@ -95,6 +100,7 @@ class Listener:
                     if self._concerns_us(note.payload):
                         self.wake()
         conn.execute(b"unlisten *")
+        conn.execute(SQL["leave_listeners"], LISTENERS)
         conn.commit()
 
     def _concerns_us(self, payload: str) -> bool:

@@ -6,8 +6,9 @@ anew, are left to a builder: a process of its own, so that requests do not wait 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -46,7 +47,7 @@ _MOST_PROJECTS = 1_000
 
 
 class ProjectionRunner:
-    """Moves projections on, and lets reads wait for them. Belongs to one event loop, but for `committed`."""
+    """Moves projections on, and lets reads wait for them. Belongs to one event loop."""
 
     def __init__(
         self, dsn: str, projections: Mapping[str, AnyProjection], read: Read, touch: Read, events_per_sec: int
@@ -56,7 +57,6 @@ class ProjectionRunner:
         self._builder = Builder(dsn, events_per_sec)
         self._read = read
         self._touch = touch
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="projector")
         self._due: dict[str, None] = {}
         self._has_due = asyncio.Event()
@@ -64,11 +64,9 @@ class ProjectionRunner:
         """Somebody waits: there is no time to dwell."""
         self._moved = asyncio.Condition()
 
-    def committed(self, project_id: str) -> None:
-        """Take note that this process has committed something. Called from the committer's threads."""
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._note, project_id)
+    def committed(self, project_id: str) -> Callable[[], None]:
+        """Return what takes note that this process has committed something."""
+        return partial(self._note, project_id)
 
     def hurry(self, project_id: str) -> None:
         """Have the generations of a project looked at without delay, those too that have just begun."""
@@ -101,7 +99,6 @@ class ProjectionRunner:
 
     async def run(self) -> None:
         """Keep projections up to date until cancelled; a database that is away is waited for."""
-        self._loop = asyncio.get_running_loop()
         sweeping = asyncio.create_task(self._keep_sweeping())
         try:
             while True:
@@ -113,7 +110,6 @@ class ProjectionRunner:
                 for project_id in due:
                     await self._advance(project_id)
         finally:
-            self._loop = None
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
 
@@ -128,10 +124,11 @@ class ProjectionRunner:
         self._has_due.set()
 
     async def _dwell(self) -> None:
+        enough = asyncio.get_running_loop().call_later(DWELL_SECS, self._wanted.set)
         try:
-            await asyncio.wait_for(self._wanted.wait(), DWELL_SECS)
-        except TimeoutError:
-            pass
+            await self._wanted.wait()
+        finally:
+            enough.cancel()
 
     async def _advance(self, project_id: str) -> None:
         """Move a project's projections on by a batch; it is due again if there is more."""

@@ -7,7 +7,8 @@ Between two steps in a project the ledger is left to others for as long as the s
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import psycopg
 import structlog
@@ -53,7 +54,7 @@ class BulkRunner:
     def __init__(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]], committer: Committer) -> None:
         self._pool = pool
         self._committer = committer
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_running = False
         self._lines: dict[str, deque[BulkOperation]] = {}
         """By project, the operations that take turns."""
         self._taken: set[str] = set()
@@ -64,17 +65,19 @@ class BulkRunner:
         self._turns = asyncio.Semaphore(_STEPS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def committed(self, project_id: str, changes: Sequence[Change]) -> None:
-        """Take note of operations that this process has requested. Called from the committer's threads."""
-        loop = self._loop
-        for change in changes:
-            new = change.after if change.before is None else None
-            if isinstance(new, BulkOperation) and loop is not None and not loop.is_closed():
-                loop.call_soon_threadsafe(self._take, project_id, new)
+    def committed(self, project_id: str, changes: Sequence[Change]) -> Callable[[], None] | None:
+        """Return what takes up the operations that this process has requested, if it has."""
+        new = [change.after for change in changes if change.before is None and isinstance(change.after, BulkOperation)]
+        return partial(self._begin, project_id, new) if new else None
+
+    def _begin(self, project_id: str, operations: Iterable[BulkOperation]) -> None:
+        if self._is_running:
+            for operation in operations:
+                self._take(project_id, operation)
 
     async def run(self) -> None:
         """Carry out operations until cancelled. A database that is away is waited for."""
-        self._loop = asyncio.get_running_loop()
+        self._is_running = True
         try:
             while True:
                 try:
@@ -83,7 +86,7 @@ class BulkRunner:
                     log.warning("bulk_runner_waits", error=str(error).strip())
                 await asyncio.sleep(POLL_SECS)
         finally:
-            self._loop = None
+            self._is_running = False
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -9,9 +9,10 @@ import asyncio
 import contextlib
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import psycopg
 import structlog
@@ -169,17 +170,15 @@ class Scheduler:
         self._pool = pool
         self._committer = committer
         self._keep_chunks_secs = keep_chunks_secs
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._wakes_at = math.inf
         self._sweeps_at = monotonic()
         self._parked: dict[tuple[str, str], float] = {}
         self._earlier = asyncio.Event()
 
-    def committed(self, changes: Sequence[Change]) -> None:
-        """Take note of timers that this process has set. Called from the committer's threads."""
-        secs, loop = soonest(changes), self._loop
-        if secs < MAX_SLEEP_SECS and loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._expect, secs)
+    def committed(self, changes: Sequence[Change]) -> Callable[[], None] | None:
+        """Return what takes note of timers that this process has set, if they are close."""
+        secs = soonest(changes)
+        return partial(self._expect, secs) if secs < MAX_SLEEP_SECS else None
 
     def _expect(self, secs: float) -> None:
         wakes_at = monotonic() + secs
@@ -189,7 +188,6 @@ class Scheduler:
 
     async def run(self) -> None:
         """Fire timers until cancelled. A database that is away is waited for."""
-        self._loop = asyncio.get_running_loop()
         while True:
             # Timers that are set from here on may have been missed by the queries that follow.
             self._wakes_at = math.inf

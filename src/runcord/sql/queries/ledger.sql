@@ -139,3 +139,18 @@ limit %(limit)s;
 select project_id, position
 from ledger_heads
 where project_id = any (%(project_ids)s);
+
+-- join_listeners --
+-- Counts this session among those that listen for news of ledgers, until it ends.
+select pg_advisory_lock_shared(%(lock)s::bigint);
+
+-- leave_listeners --
+select pg_advisory_unlock_shared(%(lock)s::bigint);
+
+-- is_only_listener --
+-- Whether no other session listens, whoever it belongs to. The lock that is tried for is gone with the transaction.
+select pg_try_advisory_xact_lock(%(lock)s::bigint);
+
+-- tell --
+-- Has those who listen hear of something.
+select pg_notify(%(channel)s, %(payload)s);
