@@ -60,6 +60,8 @@ class Times(list[datetime | None]):
 class _ArrayDumper(Dumper):
     format = Format.BINARY
     element_oid: ClassVar[int]
+    head_of_one: ClassVar[bytes]
+    one_null: ClassVar[bytes]
 
     @staticmethod
     def write(item: Any) -> bytes:
@@ -72,6 +74,8 @@ class _ArrayDumper(Dumper):
         if not count:
             return _EMPTY.pack(0, 0, self.element_oid)
         first, write = obj[0], self.write
+        if count == 1:
+            return self.one_null if first is None else self.head_of_one + write(first)
         # Most columns of a group say the same in every row: nothing, or what the runs of one job have in common.
         if obj.count(first) == count:
             elements = (_NULL if first is None else write(first)) * count
@@ -107,7 +111,13 @@ def _timestamptz(item: datetime) -> bytes:
 
 def _register(cls: type, element: str, write: Callable[[Any], bytes]) -> None:
     info = types[element]
-    members = {"oid": info.array_oid, "element_oid": info.oid, "write": staticmethod(write)}
+    members = {
+        "oid": info.array_oid,
+        "element_oid": info.oid,
+        "head_of_one": _HEAD.pack(1, 0, info.oid, 1, 1),
+        "one_null": _HEAD.pack(1, 1, info.oid, 1, 1) + _NULL,
+        "write": staticmethod(write),
+    }
     psycopg.adapters.register_dumper(cls, type(f"{cls.__name__}Dumper", (_ArrayDumper,), members))
 
 

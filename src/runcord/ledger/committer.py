@@ -82,7 +82,10 @@ class Committer:
         self._make_executor = lambda: Executor(dsn, views=views, projections=projections)
         self._on_commit = on_commit
         self._writers = writers
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
+        self._idle: list[threading.Lock] = []
+        """What threads without work wait for, each for its own. The last to come is the first to go: what it needs is
+        still at hand, here and in its database session."""
         self._queues: dict[str, deque[_Pending]] = {}
         self._ready: deque[str] = deque()
         self._pending = 0
@@ -109,7 +112,7 @@ class Committer:
         """
         loop = asyncio.get_running_loop()
         pending = _Pending(handler, loop, loop.create_future())
-        with self._condition:
+        with self._lock:
             if self._closing:
                 raise Unavailable("the server is shutting down; try another, or again shortly")
             if self._pending >= MAX_PENDING:
@@ -120,16 +123,16 @@ class Committer:
                 # Only a project that nobody serves is put up; whoever serves one looks for more when done.
                 self._queues[project_id] = deque((pending,))
                 self._ready.append(project_id)
-                self._condition.notify()
+                self._wake_one()
             else:
                 queue.append(pending)
         return await pending.future
 
     def close(self) -> None:
         """Finish what was accepted, then end the threads."""
-        with self._condition:
+        with self._lock:
             self._closing = True
-            self._condition.notify_all()
+            self._wake_all()
         for thread in self._threads:
             thread.join()
 
@@ -150,31 +153,47 @@ class Committer:
                 for pending in group:
                     pending.outcome = pending.outcome or InternalError()
                 self._deliver(group)
-            with self._condition:
+            with self._lock:
                 self._pending -= len(group)
                 if self._queues[project_id]:
+                    # Nobody is woken for it: this thread looks for work now.
                     self._ready.append(project_id)
-                    self._condition.notify()
                 else:
                     del self._queues[project_id]
 
     def _take(self) -> tuple[str, list[_Pending]] | None:
-        with self._condition:
-            while not self._ready:
+        """Wait for work, and return a project's; None when there will be none any more."""
+        bell = threading.Lock()
+        bell.acquire()
+        while True:
+            with self._lock:
+                if self._ready:
+                    return self._next_group()
                 if self._closing and not self._queues:
                     # The others may wait for what this thread has just finished.
-                    self._condition.notify_all()
+                    self._wake_all()
                     return None
-                self._condition.wait(1.0 if self._closing else None)
-            project_id = self._ready.popleft()
-            queue = self._queues[project_id]
-            group: list[_Pending] = []
-            weight = 0
-            while queue and len(group) < MAX_GROUP_COMMANDS and (not group or weight < MAX_GROUP_WEIGHT):
-                pending = queue.popleft()
-                weight += pending.handler.weight
-                group.append(pending)
-            return project_id, group
+                self._idle.append(bell)
+            bell.acquire()
+
+    def _next_group(self) -> tuple[str, list[_Pending]]:
+        project_id = self._ready.popleft()
+        queue = self._queues[project_id]
+        group: list[_Pending] = []
+        weight = 0
+        while queue and len(group) < MAX_GROUP_COMMANDS and (not group or weight < MAX_GROUP_WEIGHT):
+            pending = queue.popleft()
+            weight += pending.handler.weight
+            group.append(pending)
+        return project_id, group
+
+    def _wake_one(self) -> None:
+        if self._idle:
+            self._idle.pop().release()
+
+    def _wake_all(self) -> None:
+        while self._idle:
+            self._wake_one()
 
     def _execute(self, executor: Executor, project_id: str, group: list[_Pending]) -> None:
         """Execute a group; a group that the database refuses is halved until the poisoned command stands alone."""
