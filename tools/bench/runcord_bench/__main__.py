@@ -56,7 +56,7 @@ BENCHMARKS: Mapping[str, Callable[[Databases, Effort], Report]] = {
     "growth": growth.measure,
 }
 
-QUICK = Effort(rounds=1, seconds=1.0, runs=1_000, triggers=60, listed=4_000, grown=1_000, limit_secs=120, folded=20_000)
+QUICK = Effort(rounds=1, seconds=1.0, runs=1_000, triggers=60, listed=4_000, grown=500, limit_secs=120, folded=20_000)
 FULL = Effort(
     rounds=3, seconds=3.0, runs=5_000, triggers=200, listed=1_000_000, grown=1_000_000, limit_secs=600, folded=250_000
 )
