@@ -136,6 +136,7 @@ async def open_backend(settings: Settings, dsn: str) -> AsyncGenerator[Backend]:
 
     def committed(project_id: str, position: int, changes: Sequence[Change]) -> Sequence[News]:
         return (
+            run_updates.committed(project_id, position, changes),
             tail.committed(project_id, position, changes),
             scheduler.committed(changes),
             dispatcher.committed(project_id, changes),

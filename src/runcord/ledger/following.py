@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 SQL = load("runcord.sql", "queries/ledger.sql")
 
 PAUSE_SECS = 0.005
-"""Between two looks at a ledger: under load, one look then finds what several commits have brought."""
+"""Between two looks at a ledger that has moved during the first: then the second finds what several commits brought."""
 
 _RETRY_SECS = 0.5
 _RECHECK_SECS = 5.0
@@ -59,6 +59,10 @@ class Following(Generic[P]):
         """How many there are, of all projects."""
         return sum(place.readers for place in self._places.values())
 
+    def place(self, project_id: str) -> P | None:
+        """Return the place in a project's ledger, if anybody follows it."""
+        return self._places.get(project_id)
+
     @asynccontextmanager
     async def joined(self, project_id: str) -> AsyncGenerator[P]:
         """Follow a project's ledger while this is open. It has begun then."""
@@ -99,4 +103,5 @@ class Following(Generic[P]):
         while True:
             if await self._hub.moved(place.project_id, place.position, _RECHECK_SECS):
                 await self._look(place)
-                await asyncio.sleep(PAUSE_SECS)
+                if self._hub.position(place.project_id) > place.position:
+                    await asyncio.sleep(PAUSE_SECS)

@@ -5,17 +5,24 @@ each version of a run before the subscriptions that have selected it. A subscrip
 entry in an index and nothing else: no task, no connection, no transaction. What waits for a slow reader is bounded;
 beyond that, its subscription reads for itself, page by page from where it was, until it has caught up.
 
+What this process itself has committed is not read again: it is kept until the next look, as far as it goes on from the
+last one without a hole. For the commits of other processes, the look is into the database.
+
 Positions have no holes and are given in the order of the commits, so whatever lies up to a position that was read is
 complete. Every version comes once, in the order of the ledger; or, if the subscription coalesces, of each run the
 latest that there is when it is read.
 """
 
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import NamedTuple
 
 from runcord.ledger.following import Following, Place
 from runcord.ledger.hub import Hub
 from runcord.ledger.statements import Read
+from runcord.ledger.view import Change
 from runcord.run.state import Run
 from runcord.streaming.events import last_position
 from runcord.streaming.run_pages import STRIDE, Listing, Page, every_version, latest_versions
@@ -24,6 +31,8 @@ from runcord.streaming.versions import SQL, Fold, Version
 
 LOOK_POSITIONS = 2_000
 LOOK_BYTES = 1024 * 1024
+FRESH_COMMITS = 64
+"""How many commits of this process are kept for the next look."""
 WAITING_VERSIONS = 256
 WAITING_BYTES = 256 * 1024
 """What may wait for one reader."""
@@ -62,9 +71,18 @@ class RunUpdates:
             finally:
                 subscription.leave()
 
+    def committed(self, project_id: str, position: int, changes: Sequence[Change]) -> Callable[[], None]:
+        """Return what takes note of a commit of this process, to be called in the event loop."""
+        return partial(self._keep, project_id, position, changes)
+
     async def close(self) -> None:
         """Stop following."""
         await self._following.close()
+
+    def _keep(self, project_id: str, position: int, changes: Sequence[Change]) -> None:
+        project = self._following.place(project_id)
+        if project is not None:
+            project.keep(position, changes)
 
     def _project(self, project_id: str) -> "_Project":
         return _Project(project_id, Fold(self._read, project_id))
@@ -75,7 +93,13 @@ class RunUpdates:
             project.looked, min(self._hub.position(project.project_id), project.position + LOOK_POSITIONS)
         )
         run_ids = project.run_ids()
-        if run_ids != []:
+        reached, changes = project.take_fresh(until)
+        if reached > project.position:
+            until = reached
+            chosen = [change for change in changes if run_ids is None or change.stream_id in run_ids]
+            for version in await project.fold.versions_of(chosen, project.is_wanted):
+                project.deliver(version)
+        elif run_ids != []:
             params = {"project_id": project.project_id, "after": project.position, "until": until, "run_ids": run_ids}
             limits = {"limit": LOOK_POSITIONS, "bytes": LOOK_BYTES}
             rows = await self._read(SQL["events_of_runs"], {**params, **limits})
@@ -84,6 +108,14 @@ class RunUpdates:
             for version in await project.fold.versions(rows, project.is_wanted):
                 project.deliver(version)
         project.position = until
+
+
+class _Commit(NamedTuple):
+    """What one transaction did to runs, and which positions its events took: those behind the one, up to the other."""
+
+    base: int
+    position: int
+    changes: Sequence[Change]
 
 
 class _Project(Place):
@@ -95,6 +127,24 @@ class _Project(Place):
         self.looked = 0
         """Up to here, it is or was looked, for those who had joined by then."""
         self._index: dict[IndexKey, dict[Subscription, None]] = {}
+        self._fresh: deque[_Commit] = deque(maxlen=FRESH_COMMITS)
+
+    def keep(self, position: int, changes: Sequence[Change]) -> None:
+        """Keep a commit for the next look."""
+        base = position - sum(len(change.recorded) for change in changes)
+        if position - base <= LOOK_POSITIONS:
+            runs = [change for change in changes if isinstance(change.after, Run)]
+            self._fresh.append(_Commit(base, position, runs))
+
+    def take_fresh(self, until: int) -> tuple[int, Sequence[Change]]:
+        """Return how far the commits that were kept go on from here without a hole, and what they did to runs."""
+        reached, changes = self.position, list[Change]()
+        while self._fresh and self._fresh[0].base <= reached and self._fresh[0].position <= until:
+            commit = self._fresh.popleft()
+            if commit.base == reached:
+                reached = commit.position
+                changes += commit.changes
+        return reached, changes
 
     def begin(self, position: int) -> None:
         self.looked = position

@@ -1,7 +1,8 @@
 """Runs as each of their events left them, folded by the same `evolve` that makes the run view."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from runcord.errors import UnknownEventType
 from runcord.ledger import mapper
 from runcord.ledger.statements import Read
 from runcord.ledger.transaction import Row
+from runcord.ledger.view import Change
 from runcord.projecting.time_travel import documents
 from runcord.recorded import Recorded
 from runcord.run import events as e
@@ -88,17 +90,56 @@ class Fold:
 
         `rows` are events as the statements of the ledger give them, in order: of each run without a hole.
         """
-        try:
+        with self._all_or_nothing():
             await self._remember_before(rows)
             found = [version for row in rows if (version := self._step(row, wanted)) is not None]
             versions = [await self._whole(version) for version in found]
+            self._keep_small({row[0] for row in rows})
+        return versions
+
+    async def versions_of(self, changes: Sequence[Change], wanted: Callable[[Run], bool]) -> list[Version]:
+        """Return the same of changes to runs that this process has made, whose events need not be read."""
+        with self._all_or_nothing():
+            for change in changes:
+                self._remember_change(change)
+            recorded = sorted((one for change in changes for one in change.recorded), key=lambda one: one.position)
+            found: list[_Found] = []
+            for one in recorded:
+                known = self._known[one.stream_id]
+                self._follow(known, one)
+                if (run := known.run) is not None and wanted(run):
+                    found.append(_Found(one.position, run, known.payload, known.result))
+            versions = [await self._whole(version) for version in found]
+            self._keep_small({change.stream_id for change in changes})
+        return versions
+
+    @contextmanager
+    def _all_or_nothing(self) -> Generator[None]:
+        """Forget everything if it fails: it may have got further than its caller has heard."""
+        try:
+            yield
         except BaseException:
-            self._known.clear()  # it may have got further than its caller has heard
+            self._known.clear()
             raise
-        for run_id in {row[0] for row in rows}:
+
+    def _keep_small(self, run_ids: Collection[str]) -> None:
+        """Forget large documents, and the runs that have not moved for the longest time."""
+        for run_id in run_ids:
             known = self._known[run_id]
             known.payload, known.result = _small(known.payload), _small(known.result)
-        return versions
+        while len(self._known) > KEPT_RUNS:
+            self._known.popitem(last=False)
+
+    def _remember_change(self, change: Change) -> None:
+        """Know a run as it was before a change."""
+        before: Run | None = change.before
+        number = change.recorded[0].version - 1
+        known = self._known.get(change.stream_id)
+        if known is None or known.number != number:
+            is_completed = before is not None and before.status == Status.COMPLETED
+            documents = None if before is None else _UNKNOWN, _UNKNOWN if is_completed else None
+            self._known[change.stream_id] = _Known(number, before, *documents)
+        self._known.move_to_end(change.stream_id)
 
     async def _remember_before(self, rows: Sequence[Row]) -> None:
         """Know each run as it was before the first of its events."""
@@ -116,8 +157,6 @@ class Fold:
         ids = list(missing)
         for start in range(0, len(ids), _PAGE):
             await self._restore({run_id: missing[run_id] for run_id in ids[start : start + _PAGE]})
-        while len(self._known) > max(KEPT_RUNS, len(first)):
-            self._known.popitem(last=False)
 
     async def _restore(self, wanted: dict[str, int]) -> None:
         params = {"run_ids": list(wanted), "versions": list(wanted.values()), "limit": _PAGE}
@@ -154,6 +193,10 @@ class Fold:
         except UnknownEventType as error:
             log.warning("event_not_decoded", stream_id=row[0], version=row[1], error=error.message)
             return
+        self._follow(known, recorded)
+
+    def _follow(self, known: _Known, recorded: Recorded[Any]) -> None:
+        known.number = recorded.version
         known.run = evolve(known.run, recorded)
         event = recorded.event
         if isinstance(event, e.Completed):
