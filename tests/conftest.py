@@ -3,12 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from runcord.logs import configure_logging
 from runcord.testing.postgres import TestServer
 
 # As a server logs: its own default renders the local variables of every traceback, which takes seconds.
 configure_logging("warning", "json")
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
